@@ -1,0 +1,114 @@
+/**
+ * One logical call in flight: what policies see, change and hand on.
+ *
+ * A call is made once an operation and passed down through the policies to a provider. A policy changes it by passing on a
+ * copy: a nearer deadline, the number of the attempt, other settings.
+ *
+ * @since 0.1.0
+ */
+import type * as LanguageModel from "effect/ai/LanguageModel"
+import type * as Prompt from "effect/ai/Prompt"
+import type * as Tool from "effect/ai/Tool"
+import type * as Schema from "effect/Schema"
+import type { Attribution } from "./Attribution.ts"
+import type { Recorder } from "./internal/recorder.ts"
+
+/**
+ * Request parameters that models share. What is absent is left to the provider's default.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Settings {
+  /** The most tokens the answer may have, reasoning included. */
+  readonly maxOutputTokens?: number | undefined
+  /** Sampling temperature. Reasoning models may refuse any but their own. */
+  readonly temperature?: number | undefined
+  /** Nucleus sampling: the probability mass to sample from, from 0 to 1. */
+  readonly topP?: number | undefined
+  /** Texts at which the answer ends. */
+  readonly stop?: ReadonlyArray<string> | undefined
+  /** Asks for the same answer to the same request, as far as the provider can. */
+  readonly seed?: number | undefined
+  /** How much a reasoning model should think, in the provider's words (`low`, `high`, ...). */
+  readonly reasoningEffort?: string | undefined
+  /** Any other fields of the provider's request body, added as they are. They win over all of the above. */
+  readonly extra?: { readonly [field: string]: Schema.Json } | undefined
+}
+
+/**
+ * Combines two settings: what the second one sets wins, extra fields are merged.
+ *
+ * @category combining
+ * @since 0.1.0
+ */
+export const mergeSettings = (self: Settings, that: Settings): Settings => {
+  const merged: { -readonly [Key in keyof Settings]: Settings[Key] } = { ...self }
+  for (const key of Object.keys(that) as Array<keyof Settings>) {
+    if (that[key] !== undefined) Object.assign(merged, { [key]: that[key] })
+  }
+  if (self.extra !== undefined && that.extra !== undefined) merged.extra = { ...self.extra, ...that.extra }
+  return merged
+}
+
+/**
+ * What is asked of a model, in `effect/ai`'s vocabulary.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Request {
+  /** The messages. */
+  readonly prompt: Prompt.Prompt
+  /** The tools the model may call. */
+  readonly tools: ReadonlyArray<Tool.Any>
+  /** Whether it may, must or must not call them. */
+  readonly toolChoice: LanguageModel.ToolChoice<string>
+  /** Text, or JSON of a schema. */
+  readonly responseFormat: LanguageModel.ProviderOptions["responseFormat"]
+  /** Request parameters. */
+  readonly settings: Settings
+}
+
+/**
+ * What a provider reports while a call is being opened, for policies that watch the time.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Pulse {
+  /** A request is about to be sent. */
+  readonly attempt: () => void
+  /** Parts have arrived; `content` when there was content among them. */
+  readonly parts: (content: boolean) => void
+}
+
+/**
+ * One logical call in flight.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Call {
+  /** The id of the operation. */
+  readonly id: string
+  /** Whether opening ends with the `whole` answer or with the first content part of a `stream`. */
+  readonly mode: "whole" | "stream"
+  /**
+   * How to ask the provider. A whole answer is streamed from the provider when a policy has to see its parts arrive, and
+   * collected before opening ends.
+   */
+  readonly transport: "whole" | "stream"
+  /** What is asked. */
+  readonly request: Request
+  /** When the call must be over, in milliseconds since 1970. */
+  readonly deadline: number | undefined
+  /** How many times the innermost retry around it has tried before: 0 for the first attempt. */
+  readonly attempt: number
+  /** Who it is made for. */
+  readonly attribution: Attribution
+  /** Listens to the arrival of parts. */
+  readonly pulse: Pulse | undefined
+  /** The receipt under construction. */
+  readonly recorder: Recorder
+}

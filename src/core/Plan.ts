@@ -1,0 +1,120 @@
+/**
+ * The policies around a model, as data: what `Llm` values are made of, printable and countable before any call is made.
+ *
+ * **Details**
+ *
+ * Each policy adds one node. {@link render} prints the tree, outermost policy first; {@link worstCase} counts how many
+ * provider calls one logical call can lead to, which is where nested retries show.
+ *
+ * @since 0.1.0
+ */
+
+/**
+ * One node of a plan.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Plan {
+  /** The policy's name, or `model`. */
+  readonly policy: string
+  /** Its settings, in words. */
+  readonly detail: string
+  /**
+   * How many times each child can be run in one pass. `Infinity` where there is no bound, or where it cannot be told in
+   * advance.
+   */
+  readonly repeats: number
+  /** What the policy is wrapped around, in the order in which they are tried. */
+  readonly children: ReadonlyArray<Plan>
+}
+
+/**
+ * A leaf: one model of one provider, one provider call.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const model = (provider: string, id: string): Plan => ({
+  policy: "model",
+  detail: `${provider}/${id}`,
+  repeats: 1,
+  children: []
+})
+
+/**
+ * A policy around one or more plans.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const policy = (
+  name: string,
+  options: {
+    readonly detail?: string | undefined
+    readonly repeats?: number | undefined
+    readonly children: ReadonlyArray<Plan>
+  }
+): Plan => ({
+  policy: name,
+  detail: options.detail ?? "",
+  repeats: options.repeats ?? 1,
+  children: options.children
+})
+
+/**
+ * The most provider calls that one logical call can lead to; `Infinity` where nothing bounds them.
+ *
+ * **Example** (Retries inside a fallback)
+ *
+ * ```ts
+ * import { Plan } from "effect-bulwark"
+ *
+ * Plan.worstCase(Plan.policy("orElse", {
+ *   children: [
+ *     Plan.policy("retry", { repeats: 3, children: [Plan.model("openai", "gpt-5-mini")] }),
+ *     Plan.model("anthropic", "claude-haiku-4-5")
+ *   ]
+ * }))
+ * // => 4
+ * ```
+ *
+ * @category counting
+ * @since 0.1.0
+ */
+export const worstCase = (plan: Plan): number => {
+  if (plan.policy === "model") return 1
+  const once = plan.children.reduce((calls, child) => calls + worstCase(child), 0)
+  return once === 0 ? 0 : once * plan.repeats
+}
+
+const label = (plan: Plan): string =>
+  plan.policy === "model" ? plan.detail : plan.detail === "" ? plan.policy : `${plan.policy} ${plan.detail}`
+
+/**
+ * Prints a plan as a tree, outermost policy first.
+ *
+ * **Example** (Printing a stack)
+ *
+ * ```ts
+ * import { Plan } from "effect-bulwark"
+ *
+ * Plan.render(Plan.policy("retry", { detail: "up to 2 times", children: [Plan.model("openai", "gpt-5-mini")] }))
+ * // => "retry up to 2 times\n└─ openai/gpt-5-mini"
+ * ```
+ *
+ * @category printing
+ * @since 0.1.0
+ */
+export const render = (plan: Plan): string => {
+  const lines: Array<string> = [label(plan)]
+  const walk = (children: ReadonlyArray<Plan>, indent: string): void => {
+    children.forEach((child, index) => {
+      const last = index === children.length - 1
+      lines.push(`${indent}${last ? "└─ " : "├─ "}${label(child)}`)
+      walk(child.children, `${indent}${last ? "   " : "│  "}`)
+    })
+  }
+  walk(plan.children, "")
+  return lines.join("\n")
+}

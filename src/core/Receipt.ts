@@ -1,0 +1,282 @@
+/**
+ * What happened in one call: who served it, what was tried before, what was done about each failure, how long it took and
+ * how many tokens it cost.
+ *
+ * A receipt is plain JSON. Every operation closes exactly one, however it ends: it stands on a full answer as `receipt`,
+ * and {@link observe} hands over the receipts of all operations in a region of a program, also of streams, and of those
+ * that failed or were interrupted.
+ *
+ * **Gotchas**
+ *
+ * A stream's receipt is closed when the stream is: at its end, at its failure, or when the consumer goes away.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
+import * as Schema from "effect/Schema"
+import { Attribution } from "./Attribution.ts"
+import * as Usage from "./Usage.ts"
+
+/**
+ * How an operation or an attempt ended: `success`, `interrupted`, `defect`, or the tag of the error.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Outcome = Schema.String
+
+/**
+ * One request to one provider.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Attempt = Schema.Struct({
+  /** The name of the provider service. */
+  provider: Schema.String,
+  /** The model that was asked for. */
+  model: Schema.String,
+  /** The model that says it answered, where the provider tells. */
+  servedModel: Schema.optionalKey(Schema.String),
+  /** When it began, in milliseconds after the operation. */
+  startMillis: Schema.Finite,
+  /** How long it took, in milliseconds. */
+  durationMillis: Schema.Finite,
+  /** How long the first content part took, in milliseconds. */
+  firstPartMillis: Schema.optionalKey(Schema.Finite),
+  /** `success`, `interrupted`, or the tag of the error. */
+  outcome: Outcome,
+  /** What it cost, in tokens, where the provider said so. */
+  usage: Schema.optionalKey(Usage.Usage)
+})
+
+/**
+ * One request to one provider.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Attempt = typeof Attempt.Type
+
+/**
+ * A decision that a policy took.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Event = Schema.Struct({
+  /** What was decided: to try again, to ask another model, to stop waiting, or to answer without a model. */
+  type: Schema.Literals(["retry", "fallback", "timeout", "degraded"]),
+  /** When, in milliseconds after the operation began. */
+  atMillis: Schema.Finite,
+  /** The tag of the error that led to it. */
+  reason: Schema.String,
+  /** How long the policy waits before it acts, in milliseconds. */
+  delayMillis: Schema.optionalKey(Schema.Finite)
+})
+
+/**
+ * A decision that a policy took.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Event = typeof Event.Type
+
+/**
+ * What happened in one call, as plain JSON.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Receipt = Schema.Struct({
+  /** The id of the operation, unique to the call. */
+  operationId: Schema.String,
+  /** Who it was made for. */
+  attribution: Attribution,
+  /** When it began, in milliseconds since 1970. */
+  startedAt: Schema.Finite,
+  /** How it ended. */
+  outcome: Outcome,
+  /** The provider that served the answer, where one did. */
+  provider: Schema.optionalKey(Schema.String),
+  /** The model that served the answer, where one did. */
+  model: Schema.optionalKey(Schema.String),
+  /** Why the answer ended. */
+  finishReason: Schema.optionalKey(Schema.String),
+  /** Whether the answer came from no model: a template, a rule, the raw text. */
+  degraded: Schema.Boolean,
+  /** Every request, in the order in which they began. */
+  attempts: Schema.Array(Attempt),
+  /** Every decision, in order. */
+  events: Schema.Array(Event),
+  /** Tokens of all attempts together. */
+  usage: Usage.Usage,
+  /** Milliseconds until the first content part, where one came, and over all. */
+  timings: Schema.Struct({
+    firstPartMillis: Schema.optionalKey(Schema.Finite),
+    totalMillis: Schema.Finite
+  })
+})
+
+/**
+ * What happened in one call, as plain JSON.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Receipt = typeof Receipt.Type
+
+/**
+ * The observer in force: called once an operation, when its receipt is closed. Set it with {@link observe}.
+ *
+ * @category references
+ * @since 0.1.0
+ */
+export const Observer: Context.Reference<(receipt: Receipt) => Effect.Effect<void>> = Context.Reference<
+  (receipt: Receipt) => Effect.Effect<void>
+>("effect-bulwark/core/Receipt/Observer", { defaultValue: () => () => Effect.void })
+
+/**
+ * Hands the receipt of every operation inside an effect to a function, when it is closed.
+ *
+ * **When to use**
+ *
+ * Use to log, count or store what calls did, whether they succeeded, failed or were interrupted.
+ *
+ * **Details**
+ *
+ * Observers nest: the inner one runs first, then the outer one. They run uninterruptibly, as the last step of the
+ * operation. A stream is observed by the effect that runs it.
+ *
+ * **Example** (Collecting receipts)
+ *
+ * ```ts
+ * import { Llm, Receipt } from "effect-bulwark"
+ * import { Provider } from "effect-bulwark/providers"
+ * import { ScriptedProvider } from "effect-bulwark/testing"
+ * import { Effect } from "effect"
+ *
+ * class OpenAi extends Provider.Service<OpenAi>()("openai") {}
+ *
+ * const outcomes: Array<string> = []
+ *
+ * await Effect.runPromise(
+ *   Llm.generateText(Llm.model(OpenAi, "gpt-5-mini"), { prompt: "Hello?" }).pipe(
+ *     Receipt.observe((receipt) => Effect.sync(() => outcomes.push(`${receipt.model}: ${receipt.outcome}`))),
+ *     Effect.provide(ScriptedProvider.layer(OpenAi, [ScriptedProvider.text("Hello!")]))
+ *   )
+ * )
+ *
+ * outcomes // => ["gpt-5-mini: success"]
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const observe: {
+  <R2>(
+    observer: (receipt: Receipt) => Effect.Effect<unknown, never, R2>
+  ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | R2>
+  <A, E, R, R2>(
+    self: Effect.Effect<A, E, R>,
+    observer: (receipt: Receipt) => Effect.Effect<unknown, never, R2>
+  ): Effect.Effect<A, E, R | R2>
+} = dual(
+  2,
+  <A, E, R, R2>(
+    self: Effect.Effect<A, E, R>,
+    observer: (receipt: Receipt) => Effect.Effect<unknown, never, R2>
+  ): Effect.Effect<A, E, R | R2> =>
+    Effect.contextWith((context: Context.Context<R2>) =>
+      Effect.updateService(
+        self,
+        Observer,
+        (outer) => (receipt: Receipt) =>
+          Effect.andThen(Effect.provideContext(observer(receipt), context), outer(receipt))
+      )
+    )
+)
+
+const seconds = (millis: number): string => `${(millis / 1000).toFixed(2)} s`
+
+const tokens = (usage: Usage.Usage | undefined): string =>
+  usage === undefined ? "" : `${Usage.input(usage)} in, ${Usage.output(usage)} out`
+
+const describeEvent = (event: Event): string => {
+  switch (event.type) {
+    case "retry":
+      return `${event.reason}: retry` +
+        (event.delayMillis === undefined ? "" : ` after ${seconds(event.delayMillis)}`)
+    case "fallback":
+      return `${event.reason}: ask the next model`
+    case "timeout":
+      return `stop waiting (${event.reason})`
+    case "degraded":
+      return `${event.reason}: answer without a model`
+  }
+}
+
+/**
+ * Prints a receipt as a small table: attempts and decisions in the order in which they happened.
+ *
+ * @category printing
+ * @since 0.1.0
+ */
+export const render = (receipt: Receipt): string => {
+  const rows: Array<{ readonly at: number; readonly cells: ReadonlyArray<string> }> = [
+    ...receipt.attempts.map((attempt) => ({
+      at: attempt.startMillis,
+      cells: [
+        seconds(attempt.startMillis),
+        `${attempt.provider}/${attempt.model}`,
+        attempt.outcome,
+        seconds(attempt.durationMillis),
+        tokens(attempt.usage)
+      ]
+    })),
+    ...receipt.events.map((event) => ({
+      at: event.atMillis,
+      cells: [seconds(event.atMillis), `  ${describeEvent(event)}`, "", "", ""]
+    }))
+  ]
+  // A decision follows the attempt that led to it, and precedes the attempt that it leads to.
+  const ordered = interleave(rows, receipt.attempts.length)
+  const total = [
+    "total",
+    receipt.degraded ? "no model" : receipt.model === undefined ? "" : `${receipt.provider}/${receipt.model}`,
+    receipt.outcome,
+    seconds(receipt.timings.totalMillis),
+    tokens(receipt.usage)
+  ]
+  const head = ["at", "attempt", "outcome", "took", "tokens"]
+  const table = [head, ...ordered, total]
+  // A decision may be wider than its column: nothing stands to its right.
+  const widths = head.map((_, column) =>
+    Math.max(...[head, ...rows.slice(0, receipt.attempts.length).map((row) => row.cells), total].map((cells) =>
+      cells[column]?.length ?? 0
+    ))
+  )
+  const line = (cells: ReadonlyArray<string>): string =>
+    cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd()
+  const rule = "─".repeat(widths.reduce((sum, width) => sum + width + 2, -2))
+  return [line(head), rule, ...table.slice(1, -1).map(line), rule, line(total)].join("\n")
+}
+
+const interleave = (
+  rows: ReadonlyArray<{ readonly at: number; readonly cells: ReadonlyArray<string> }>,
+  attempts: number
+): Array<ReadonlyArray<string>> => {
+  const events = rows.slice(attempts)
+  const ordered: Array<ReadonlyArray<string>> = []
+  let next = 0
+  rows.slice(0, attempts).forEach((attempt, index) => {
+    while (index > 0 && next < events.length && (events[next]?.at ?? 0) <= attempt.at) {
+      ordered.push(events[next++]?.cells ?? [])
+    }
+    ordered.push(attempt.cells)
+  })
+  return [...ordered, ...events.slice(next).map((event) => event.cells)]
+}

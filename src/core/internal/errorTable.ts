@@ -1,0 +1,185 @@
+/**
+ * One row a failure. The tags are written out, and checked against the union in `LlmErrorPolicy.ts`, so that types can be
+ * computed from the rows.
+ */
+export interface Row {
+  /** Whether sending the same request again may succeed. */
+  readonly transient: boolean
+  /** Whether another model may succeed where this one failed. */
+  readonly failsOver: boolean
+  /** Whether the failure counts against the provider's circuit. */
+  readonly breaker: "failure" | "ignore"
+  /** The HTTP status to answer one's own caller with. */
+  readonly httpStatus: number
+  /** The reason it becomes inside an `effect/ai` `AiError`. */
+  readonly aiReason: string
+  /** What happened. */
+  readonly meaning: string
+  /** What to do about it. */
+  readonly strategy: string
+}
+
+export const table = {
+  RateLimited: {
+    transient: true,
+    failsOver: true,
+    breaker: "failure",
+    httpStatus: 429,
+    aiReason: "RateLimitError",
+    meaning: "The provider refuses more requests or tokens for now.",
+    strategy: "Wait at least `retryAfter`, then retry; fall back if that is too long."
+  },
+  QuotaExhausted: {
+    transient: false,
+    failsOver: true,
+    breaker: "failure",
+    httpStatus: 429,
+    aiReason: "QuotaExhaustedError",
+    meaning: "The account's credit or spending limit is used up.",
+    strategy: "Fall back to another provider; mend billing."
+  },
+  Overloaded: {
+    transient: true,
+    failsOver: true,
+    breaker: "failure",
+    httpStatus: 503,
+    aiReason: "InternalProviderError",
+    meaning: "The provider or the model has no capacity.",
+    strategy: "Back off and retry a little, then fall back."
+  },
+  ServerError: {
+    transient: true,
+    failsOver: true,
+    breaker: "failure",
+    httpStatus: 502,
+    aiReason: "InternalProviderError",
+    meaning: "The provider failed while handling the request.",
+    strategy: "Retry a little, then fall back."
+  },
+  RequestTimeout: {
+    transient: true,
+    failsOver: true,
+    breaker: "failure",
+    httpStatus: 504,
+    aiReason: "InternalProviderError",
+    meaning: "The provider or a proxy gave up waiting (408, 504, 524).",
+    strategy: "Retry, stream, or ask for less output."
+  },
+  ConnectionFailed: {
+    transient: true,
+    failsOver: true,
+    breaker: "failure",
+    httpStatus: 502,
+    aiReason: "NetworkError",
+    meaning: "No connection, or it broke before an answer.",
+    strategy: "Retry a little, then fall back."
+  },
+  AuthenticationFailed: {
+    transient: false,
+    failsOver: true,
+    breaker: "failure",
+    httpStatus: 502,
+    aiReason: "AuthenticationError",
+    meaning: "The provider does not accept the key.",
+    strategy: "Fall back to another provider; mend the key."
+  },
+  PermissionDenied: {
+    transient: false,
+    failsOver: true,
+    breaker: "ignore",
+    httpStatus: 502,
+    aiReason: "AuthenticationError",
+    meaning: "The key is good, but not for this model, region or feature.",
+    strategy: "Fall back; mend the account's permissions."
+  },
+  ModelNotFound: {
+    transient: false,
+    failsOver: true,
+    breaker: "ignore",
+    httpStatus: 404,
+    aiReason: "InvalidRequestError",
+    meaning: "The provider does not know or no longer serves the model.",
+    strategy: "Fall back; mend the model's name."
+  },
+  InvalidRequest: {
+    transient: false,
+    failsOver: false,
+    breaker: "ignore",
+    httpStatus: 400,
+    aiReason: "InvalidRequestError",
+    meaning: "The request is not valid as it stands.",
+    strategy: "Fail fast and mend the request: no other attempt can help."
+  },
+  ContextLengthExceeded: {
+    transient: false,
+    failsOver: true,
+    breaker: "ignore",
+    httpStatus: 400,
+    aiReason: "InvalidRequestError",
+    meaning: "Prompt and output do not fit the model's context window.",
+    strategy: "Fall back to a larger window, shorten or split the prompt."
+  },
+  ContentFiltered: {
+    transient: false,
+    failsOver: false,
+    breaker: "ignore",
+    httpStatus: 400,
+    aiReason: "ContentPolicyError",
+    meaning: "A content policy refused the prompt or withheld the answer.",
+    strategy: "Log and handle it; it is never routed around unless asked for by name."
+  },
+  MalformedResponse: {
+    transient: true,
+    failsOver: true,
+    breaker: "failure",
+    httpStatus: 502,
+    aiReason: "InvalidResponseError",
+    meaning: "The response is not one: HTML, broken JSON, missing fields.",
+    strategy: "Retry a little, then fall back; check the base URL."
+  },
+  StreamInterrupted: {
+    transient: true,
+    failsOver: true,
+    breaker: "failure",
+    httpStatus: 502,
+    aiReason: "InternalProviderError",
+    meaning: "The answer broke off after it had begun.",
+    strategy: "Retried and failed over only while nothing has reached the consumer; after that, resume if asked to."
+  },
+  OutputTruncated: {
+    transient: false,
+    failsOver: true,
+    breaker: "ignore",
+    httpStatus: 502,
+    aiReason: "InvalidOutputError",
+    meaning: "A whole answer was demanded, and the output limit cut it.",
+    strategy: "Raise the limit, or ask for less."
+  },
+  InvalidOutput: {
+    transient: false,
+    failsOver: true,
+    breaker: "ignore",
+    httpStatus: 502,
+    aiReason: "InvalidOutputError",
+    meaning: "The answer does not decode, or calls a tool wrongly.",
+    strategy: "Ask again with a reminder of the format, or another model."
+  },
+  ToolFailed: {
+    transient: false,
+    failsOver: false,
+    breaker: "ignore",
+    httpStatus: 500,
+    aiReason: "InvalidToolResultError",
+    meaning: "One of the application's own tools could not be run.",
+    strategy: "Mend the tool's handler."
+  },
+  TimedOut: {
+    transient: true,
+    failsOver: true,
+    breaker: "failure",
+    httpStatus: 504,
+    aiReason: "InternalProviderError",
+    meaning: "One of our own limits passed: first part, idle or total.",
+    strategy: "Retried while time is left (never after the total), then failed over."
+  }
+} as const satisfies Record<string, Row>

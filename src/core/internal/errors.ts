@@ -1,0 +1,433 @@
+/**
+ * The classes behind `LlmError`; `../LlmError.ts` is where they are documented as a whole.
+ */
+import * as Duration from "effect/Duration"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import { describe } from "./describe.ts"
+import { Usage } from "../Usage.ts"
+
+const fields = {
+  /** The name of the provider service that failed. */
+  provider: Schema.optionalKey(Schema.String),
+  /** The model that was asked. */
+  model: Schema.optionalKey(Schema.String),
+  /** The HTTP status, where there was one. */
+  status: Schema.optionalKey(Schema.Int),
+  /** The provider's machine-readable code or type. */
+  code: Schema.optionalKey(Schema.String),
+  /** The provider's id of the request, to quote in a support case. */
+  requestId: Schema.optionalKey(Schema.String),
+  /** How long the provider asked to wait before the next request. In JSON: milliseconds. */
+  retryAfter: Schema.optionalKey(Schema.DurationFromMillis),
+  /** Set where this very failure is known to be (not) worth sending again, whatever its kind. */
+  retryable: Schema.optionalKey(Schema.Boolean),
+  /** The provider's own words, at most 500 characters, redacted because they can quote the request. */
+  detail: Schema.optionalKey(Schema.RedactedFromValue(Schema.String))
+}
+
+const make = <Self>() => <Tag extends string, const Fields extends Schema.Struct.Fields>(tag: Tag, own: Fields) =>
+  Schema.TaggedError<Self>(`effect-bulwark/LlmError/${tag}`)(tag, { ...fields, ...own })
+
+/**
+ * The provider refuses more requests or tokens for now; `scope` says of what, where it is known.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RateLimited extends make<RateLimited>()("RateLimited", {
+  scope: Schema.optionalKey(Schema.Literals(["requests", "tokens", "day", "concurrency", "upstream"]))
+}) {
+  override get message(): string {
+    return describe(this, {
+      what: this.scope === undefined ? "the rate limit is reached" : `the rate limit is reached (${this.scope})`,
+      mend: this.retryable === false
+        ? "this one request is larger than the limit allows: waiting cannot help"
+        : this.retryAfter === undefined
+        ? "wait before the next request"
+        : `wait ${Duration.format(this.retryAfter)} before the next request`
+    })
+  }
+}
+
+/**
+ * The account has no credit, or a spending limit is reached: no request succeeds before a person or a date changes that.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class QuotaExhausted extends make<QuotaExhausted>()("QuotaExhausted", {
+  /** When the quota is renewed. In JSON: an ISO date. */
+  resetsAt: Schema.optionalKey(Schema.DateTimeUtcFromString)
+}) {
+  override get message(): string {
+    return describe(this, {
+      what: "the account's quota or credit is used up",
+      mend: this.resetsAt === undefined
+        ? "check billing and limits with the provider"
+        : `it is renewed at ${this.resetsAt.toString()}`
+    })
+  }
+}
+
+/**
+ * The provider, or the model, has no capacity for the moment.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class Overloaded extends make<Overloaded>()("Overloaded", {}) {
+  override get message(): string {
+    return describe(this, { what: "the provider is overloaded", mend: "try again later or ask another model" })
+  }
+}
+
+/**
+ * The provider failed while it handled the request.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ServerError extends make<ServerError>()("ServerError", {}) {
+  override get message(): string {
+    return describe(this, { what: "the provider failed", mend: "try again or ask another model" })
+  }
+}
+
+/**
+ * The provider, or a proxy before it, gave up waiting for the answer (408, 504, 524).
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RequestTimeout extends make<RequestTimeout>()("RequestTimeout", {}) {
+  override get message(): string {
+    return describe(this, {
+      what: "the provider or a proxy gave up waiting for the answer",
+      mend: "try again, stream the answer, or ask for a shorter one"
+    })
+  }
+}
+
+/**
+ * No connection: refused, reset before an answer, no such host, or a certificate that is not trusted.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ConnectionFailed extends make<ConnectionFailed>()("ConnectionFailed", {}) {
+  override get message(): string {
+    return describe(this, { what: "no connection to the provider", mend: "check the base URL and the network" })
+  }
+}
+
+/**
+ * The key is missing, wrong or expired.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class AuthenticationFailed extends make<AuthenticationFailed>()("AuthenticationFailed", {}) {
+  override get message(): string {
+    return describe(this, { what: "the provider does not accept the key", mend: "check the key that the layer is given" })
+  }
+}
+
+/**
+ * The key is good, but not for this.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class PermissionDenied extends make<PermissionDenied>()("PermissionDenied", {}) {
+  override get message(): string {
+    return describe(this, {
+      what: "the account may not do this",
+      mend: "check the project's permissions, region and access to the model"
+    })
+  }
+}
+
+/**
+ * The provider does not know the model, or no longer serves it.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ModelNotFound extends make<ModelNotFound>()("ModelNotFound", {}) {
+  override get message(): string {
+    return describe(this, { what: "there is no such model", mend: "check the model's name and the account's access to it" })
+  }
+}
+
+/**
+ * The provider does not accept the request as it stands: sending it again cannot help.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidRequest extends make<InvalidRequest>()("InvalidRequest", {
+  /** The request parameter that is at fault, where the provider names one. */
+  parameter: Schema.optionalKey(Schema.String),
+  /** What is wrong, in our own words, where we found it ourselves. */
+  problem: Schema.optionalKey(Schema.String)
+}) {
+  override get message(): string {
+    return describe(this, {
+      what: this.problem ??
+        (this.parameter === undefined
+          ? "the request is not valid"
+          : `the request is not valid: parameter ${this.parameter}`),
+      mend: this.detail === undefined ? undefined : "the provider's words are in `detail` (redacted)"
+    })
+  }
+}
+
+/**
+ * Prompt and requested output together are larger than the model's context window.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ContextLengthExceeded extends make<ContextLengthExceeded>()("ContextLengthExceeded", {
+  /** The model's context window, in tokens. */
+  limit: Schema.optionalKey(Schema.Int),
+  /** What the request needs, in tokens. */
+  requested: Schema.optionalKey(Schema.Int)
+}) {
+  override get message(): string {
+    return describe(this, {
+      what: "the request is larger than the model's context window" +
+        (this.limit === undefined ? "" : ` of ${this.limit} tokens`) +
+        (this.requested === undefined ? "" : ` (${this.requested} requested)`),
+      mend: "shorten the prompt, split it, or ask a model with a larger window"
+    })
+  }
+}
+
+/**
+ * The provider's content policy refused the prompt or withheld the answer.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ContentFiltered extends make<ContentFiltered>()("ContentFiltered", {
+  /** What was refused. */
+  stage: Schema.Literals(["prompt", "answer"]),
+  /** The policy's names for what it found, where it gives them. */
+  categories: Schema.Array(Schema.String)
+}) {
+  override get message(): string {
+    return describe(this, {
+      what: `the provider's content policy refused the ${this.stage}` +
+        (this.categories.length === 0 ? "" : ` (${this.categories.join(", ")})`),
+      mend: "it is not sent elsewhere unless you ask for that by name"
+    })
+  }
+}
+
+/**
+ * The provider answered with something that is not an answer: HTML, broken JSON, a missing or misshapen field.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class MalformedResponse extends make<MalformedResponse>()("MalformedResponse", {
+  /** What is wrong with it. */
+  problem: Schema.String
+}) {
+  override get message(): string {
+    return describe(this, {
+      what: `the response is malformed: ${this.problem}`,
+      mend: "check that the base URL is an API of this kind"
+    })
+  }
+}
+
+/**
+ * The answer arrived whole but was cut by the output limit, where a whole answer was demanded.
+ *
+ * **Details**
+ *
+ * Only `Llm.generateObject` and `Llm.whole` demand it. Elsewhere a text that reached its limit ends with the finish
+ * reason `length`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class OutputTruncated extends make<OutputTruncated>()("OutputTruncated", {
+  /** The text that did arrive, redacted. */
+  partial: Schema.RedactedFromValue(Schema.String),
+  /** What it cost, in tokens. */
+  usage: Schema.optionalKey(Usage)
+}) {
+  override get message(): string {
+    return describe(this, {
+      what: "the answer was cut by the output limit",
+      mend: "raise `maxOutputTokens` or ask for a shorter answer"
+    })
+  }
+}
+
+/**
+ * The answer arrived, but is not what was asked for: it does not decode, or calls a tool wrongly.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidOutput extends make<InvalidOutput>()("InvalidOutput", {
+  /** What does not fit, and where; never the value itself. */
+  problem: Schema.String,
+  /** The answer's text, redacted. */
+  text: Schema.optionalKey(Schema.RedactedFromValue(Schema.String)),
+  /** The tool that was called wrongly. */
+  toolName: Schema.optionalKey(Schema.String),
+  /** What it cost, in tokens. */
+  usage: Schema.optionalKey(Usage)
+}) {
+  override get message(): string {
+    return describe(this, { what: `the answer is not what was asked for: ${this.problem}`, mend: undefined })
+  }
+}
+
+/**
+ * A tool could not be run: its handler returned something its own schema does not allow, or failed within `effect/ai`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ToolFailed extends make<ToolFailed>()("ToolFailed", {
+  /** The tool, where it is known. */
+  toolName: Schema.optionalKey(Schema.String),
+  /** The `effect/ai` reason behind it. */
+  problem: Schema.String
+}) {
+  override get message(): string {
+    return describe(this, {
+      what: this.toolName === undefined ? "a tool failed" : `the tool ${this.toolName} failed`,
+      mend: this.problem
+    })
+  }
+}
+
+/**
+ * One of our own limits passed.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TimedOut extends make<TimedOut>()("TimedOut", {
+  /** Which limit: until the first content part, between two parts, or over all. */
+  phase: Schema.Literals(["firstPart", "idle", "total"]),
+  /** The limit. In JSON: milliseconds. */
+  limit: Schema.DurationFromMillis
+}) {
+  override get message(): string {
+    const phase = { firstPart: "no first part", idle: "no further part", total: "no end of the answer" }[this.phase]
+    return describe(this, { what: `${phase} within ${Duration.format(this.limit)}`, mend: undefined })
+  }
+}
+
+/**
+ * A failure that can be the reason for a {@link StreamInterrupted}.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const InterruptionCause = Schema.Union([
+  RateLimited,
+  QuotaExhausted,
+  Overloaded,
+  ServerError,
+  RequestTimeout,
+  ConnectionFailed,
+  AuthenticationFailed,
+  PermissionDenied,
+  ModelNotFound,
+  InvalidRequest,
+  ContextLengthExceeded,
+  ContentFiltered,
+  MalformedResponse,
+  OutputTruncated,
+  TimedOut
+])
+
+/**
+ * A failure that can be the reason for a {@link StreamInterrupted}.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type InterruptionCause = typeof InterruptionCause.Type
+
+/**
+ * The answer broke off after it had begun: what had arrived is in `partial`, never to be taken for the whole.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class StreamInterrupted extends make<StreamInterrupted>()("StreamInterrupted", {
+  /** The text that had arrived, redacted. */
+  partial: Schema.RedactedFromValue(Schema.String),
+  /** What it cost, in tokens, where the provider had said so. */
+  usage: Schema.optionalKey(Usage),
+  /**
+   * Why: the connection `closed`, the stream ended `unfinished` (no terminal part), the provider `failed` mid-answer, one
+   * of our limits `timedOut`, or the answer was `truncated` where a whole one was demanded.
+   */
+  reason: Schema.Literals(["closed", "unfinished", "failed", "timedOut", "truncated"]),
+  /** The failure behind it, where there is one. */
+  failure: Schema.optionalKey(InterruptionCause)
+}) {
+  override get message(): string {
+    const reason = {
+      closed: "the connection closed",
+      unfinished: "the stream ended without its terminal event",
+      failed: "the provider failed",
+      timedOut: "a limit passed",
+      truncated: "the output limit was reached"
+    }[this.reason]
+    return describe(this, {
+      what: `the answer broke off after ${Redacted.value(this.partial).length} characters: ${reason}`,
+      mend: this.failure?.message
+    })
+  }
+}
+
+/**
+ * All failures of a call that Bulwark itself knows.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const LlmError = Schema.Union([...InterruptionCause.members, InvalidOutput, ToolFailed, StreamInterrupted])
+
+/**
+ * All failures of a call that Bulwark itself knows.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type LlmError = typeof LlmError.Type
+
+/**
+ * What a provider can answer an attempt with: the `E` of `Llm.model`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ProviderError =
+  | RateLimited
+  | QuotaExhausted
+  | Overloaded
+  | ServerError
+  | RequestTimeout
+  | ConnectionFailed
+  | AuthenticationFailed
+  | PermissionDenied
+  | ModelNotFound
+  | InvalidRequest
+  | ContextLengthExceeded
+  | ContentFiltered
+  | MalformedResponse
+  | StreamInterrupted

@@ -1,0 +1,71 @@
+/**
+ * An `Llm` behind `effect/ai`'s `LanguageModel`, which resolves toolkits for us.
+ */
+import type * as AiError from "effect/ai/AiError"
+import * as LanguageModel from "effect/ai/LanguageModel"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import type { Request, Settings } from "../Call.ts"
+import type { Llm } from "../Llm.ts"
+import { InvalidOutput, type StreamInterrupted, ToolFailed } from "../LlmError.ts"
+import type { Receipt } from "../Receipt.ts"
+import { runStream, runWhole } from "./operation.ts"
+import { structuredOutput } from "./structuredOutput.ts"
+
+/** What `LanguageModel` asks a provider for, as a request of ours. */
+export const requestOf = (options: LanguageModel.ProviderOptions, settings: Settings): Request => ({
+  prompt: options.prompt,
+  tools: options.tools,
+  toolChoice: options.toolChoice,
+  responseFormat: options.responseFormat,
+  settings
+})
+
+/** Builds the `LanguageModel`: `onError` turns our failures into what its hooks may fail with. */
+export const make = <E, R>(
+  llm: Llm<E, R>,
+  context: Context.Context<R>,
+  options: {
+    readonly settings: Settings
+    readonly onError: (error: E | StreamInterrupted, method: string) => AiError.AiError
+    readonly onReceipt?: (receipt: Receipt) => void
+  }
+): Effect.Effect<LanguageModel.LanguageModel> =>
+  LanguageModel.make({
+    codecTransformer: structuredOutput as unknown as LanguageModel.CodecTransformer,
+    generateText: (provider) =>
+      runWhole(llm, requestOf(provider, options.settings), (answer) => Effect.succeed(answer)).pipe(
+        Effect.mapError((error) => options.onError(error, "generateText")),
+        Effect.map((settled) => {
+          options.onReceipt?.(settled.receipt)
+          return [...settled.answer]
+        }),
+        Effect.provideContext(context)
+      ),
+    streamText: (provider) =>
+      runStream(llm, requestOf(provider, options.settings)).pipe(
+        Stream.mapError((error) => options.onError(error, "streamText")),
+        Stream.provideContext(context)
+      )
+  })
+
+const identifier = /^[\w.-]{1,64}$/
+
+/** What `effect/ai` says about tools and decoding, as failures of ours. */
+export const fromToolError = (error: AiError.AiError): InvalidOutput | ToolFailed => {
+  const { reason } = error
+  // A tool name in an error is the model's word, unless it is one of ours.
+  const toolName = "toolName" in reason && identifier.test(reason.toolName) ? { toolName: reason.toolName } : undefined
+  switch (reason._tag) {
+    case "ToolNotFoundError":
+      return new InvalidOutput({ ...toolName, problem: "it calls a tool that is not in the toolkit" })
+    case "ToolParameterValidationError":
+      return new InvalidOutput({ ...toolName, problem: "the parameters of a tool call do not fit its schema" })
+    case "InvalidOutputError":
+    case "StructuredOutputError":
+      return new InvalidOutput({ problem: "it does not decode" })
+    default:
+      return new ToolFailed({ ...toolName, problem: reason._tag })
+  }
+}

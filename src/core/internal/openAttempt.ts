@@ -1,0 +1,204 @@
+/**
+ * One request to one provider, metered: the step at which a provider's stream becomes an opened call.
+ *
+ * It holds back what comes before the first content part, keeps the receipt, and decides how a stream may end: with its
+ * `finish` part, or as `StreamInterrupted`.
+ */
+import * as Arr from "effect/Array"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Pull from "effect/Pull"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { Call } from "../Call.ts"
+import * as Opened from "../Opened.ts"
+import * as Part from "../Part.ts"
+import { ContentFiltered, type InterruptionCause, type ProviderError, ServerError, type StreamInterrupted } from "./errors.ts"
+import { type AttemptRecord, outcomeOfCause } from "./recorder.ts"
+
+/** What can be asked of a provider for one request. */
+export interface Upstream {
+  readonly provider: string
+  readonly model: string
+  readonly whole: Effect.Effect<ReadonlyArray<Part.AnswerPart>, ProviderError>
+  readonly stream: Stream.Stream<Part.Part, ProviderError>
+}
+
+type Parts = Arr.NonEmptyReadonlyArray<Part.Part>
+
+/** Opens one request, over the transport and in the mode that the call asks for. */
+export const openAttempt = (
+  call: Call,
+  upstream: Upstream
+): Effect.Effect<Opened.Opened, ProviderError, Scope.Scope> =>
+  Effect.suspend(() => {
+    const record = call.recorder.begin(upstream.provider, upstream.model)
+    call.pulse?.attempt()
+    const open: Effect.Effect<Opened.Opened, ProviderError, Scope.Scope> = call.transport === "whole"
+      ? Effect.flatMap(upstream.whole, (answer) => settleWhole(call, record, Part.fromAnswer(answer)))
+      : Effect.flatMap(
+        Stream.toPull(upstream.stream),
+        (pull) => call.mode === "whole" ? collect(call, record, pull, []) : commit(call, record, pull, [])
+      )
+    return Effect.onExit(open, (exit) => {
+      if (exit._tag === "Failure") record.end(outcomeOfCause(exit.cause), call.recorder.now())
+      return Effect.void
+    })
+  })
+
+const settleWhole = (
+  call: Call,
+  record: AttemptRecord,
+  parts: ReadonlyArray<Part.Part>
+): Effect.Effect<Opened.Opened, ProviderError> => {
+  for (const part of parts) record.see(part)
+  const now = call.recorder.now()
+  record.firstPartAt = now
+  call.pulse?.parts(true)
+  const failure = failureOf(record)
+  if (failure !== undefined) return Effect.fail(failure)
+  if (record.finishReason === undefined) return Effect.fail(record.interrupted("unfinished"))
+  record.end("success", now)
+  call.recorder.serving = record
+  return Effect.succeed(Opened.whole(parts))
+}
+
+/** Looks at parts as they arrive; true when there is content among them. */
+const see = (call: Call, record: AttemptRecord, parts: Parts): boolean => {
+  let content = false
+  for (const part of parts) {
+    if (record.see(part)) content = true
+  }
+  if (content && record.firstPartAt === undefined) record.firstPartAt = call.recorder.now()
+  call.pulse?.parts(content)
+  return content
+}
+
+/** A finish reason that is no end of an answer. */
+const failureOf = (record: AttemptRecord): ContentFiltered | ServerError | undefined => {
+  switch (record.finishReason) {
+    case "content-filter":
+      return new ContentFiltered({ provider: record.provider, model: record.model, stage: "answer", categories: [] })
+    case "error":
+      return new ServerError({ provider: record.provider, model: record.model })
+    default:
+      return undefined
+  }
+}
+
+// An adapter cannot know what had arrived before its stream broke.
+const completed = (record: AttemptRecord, error: ProviderError): ProviderError =>
+  error._tag === "StreamInterrupted" ? record.interrupted(error.reason, error.failure) : error
+
+/** Collects a streamed answer whole: as nothing has reached the consumer, any failure is still the call's own. */
+const collect = (
+  call: Call,
+  record: AttemptRecord,
+  pull: Pull.Pull<Parts, ProviderError, unknown>,
+  held: Array<Part.Part>
+): Effect.Effect<Opened.Opened, ProviderError> =>
+  Pull.matchEffect(pull, {
+    onSuccess: (parts) => {
+      see(call, record, parts)
+      for (const part of parts) held.push(part)
+      return record.finishReason === undefined ? collect(call, record, pull, held) : finishCollected(call, record, held)
+    },
+    onFailure: (cause) => Effect.failCause(Cause.map(cause, (error) => completed(record, error))),
+    onDone: () => Effect.fail(record.interrupted("unfinished"))
+  })
+
+const finishCollected = (
+  call: Call,
+  record: AttemptRecord,
+  parts: ReadonlyArray<Part.Part>
+): Effect.Effect<Opened.Opened, ProviderError> => {
+  const failure = failureOf(record)
+  if (failure !== undefined) return Effect.fail(failure)
+  record.end("success", call.recorder.now())
+  call.recorder.serving = record
+  return Effect.succeed(Opened.whole(parts))
+}
+
+/** Pulls until the first content part is there, and hands on the same pull. */
+const commit = (
+  call: Call,
+  record: AttemptRecord,
+  pull: Pull.Pull<Parts, ProviderError, unknown>,
+  held: ReadonlyArray<Part.Part>
+): Effect.Effect<Opened.Opened, ProviderError, Scope.Scope> =>
+  Pull.matchEffect(pull, {
+    onSuccess: (parts) => {
+      const content = see(call, record, parts)
+      const all = held.length === 0 ? parts : [...held, ...parts] as unknown as Parts
+      if (!content) return commit(call, record, pull, all)
+      const failure = onlyFinished(all) ? failureOf(record) : undefined
+      return failure === undefined ? flow(call, record, pull, all) : Effect.fail(failure)
+    },
+    onFailure: (cause) => Effect.failCause(Cause.map(cause, (error) => completed(record, error))),
+    onDone: () => Effect.fail(record.interrupted("unfinished"))
+  })
+
+// A refusal before the first word can still be the call's own error.
+const onlyFinished = (parts: Parts): boolean => parts.every((part) => part.type === "finish" || !Part.isContent(part))
+
+const flow = (
+  call: Call,
+  record: AttemptRecord,
+  pull: Pull.Pull<Parts, ProviderError, unknown>,
+  first: Parts
+): Effect.Effect<Opened.Opened, never, Scope.Scope> => {
+  call.recorder.serving = record
+  let pending: Parts | undefined = first
+  let failed: StreamInterrupted | undefined
+
+  const end = (outcome: string): void => record.end(outcome, call.recorder.now())
+  const fail = (error: StreamInterrupted): Effect.Effect<never, StreamInterrupted> => {
+    end(error._tag)
+    return Effect.fail(error)
+  }
+  const hand = (parts: Parts): Pull.Pull<Parts, StreamInterrupted> => {
+    if (record.finishReason === undefined) return Effect.succeed(parts)
+    const failure = failureOf(record)
+    if (failure === undefined) {
+      end("success")
+      return Effect.succeed(parts)
+    }
+    // The words before such a finish have been said: they are handed on, and the finish becomes the failure it is.
+    failed = record.interrupted("failed", failure)
+    const rest = parts.filter((part) => part.type !== "finish")
+    return Arr.isReadonlyArrayNonEmpty(rest) ? Effect.succeed(rest) : fail(failed)
+  }
+  const next: Pull.Pull<Parts, StreamInterrupted> = Pull.matchEffect(pull, {
+    onSuccess: (parts) => {
+      see(call, record, parts)
+      return hand(parts)
+    },
+    onFailure: (cause) =>
+      Effect.failCause(Cause.map(cause, (error) => {
+        const interrupted = interruption(record, error)
+        end(interrupted._tag)
+        return interrupted
+      })),
+    onDone: () => fail(record.interrupted("unfinished"))
+  })
+  const step: Pull.Pull<Parts, StreamInterrupted> = Effect.suspend(() => {
+    if (pending !== undefined) {
+      const parts = pending
+      pending = undefined
+      return hand(parts)
+    }
+    if (failed !== undefined) return fail(failed)
+    // What a server sends after the terminal part is not part of the answer.
+    return record.finishReason === undefined ? next : Cause.done()
+  })
+  return Effect.as(
+    Effect.addFinalizer(() => Effect.sync(() => end("interrupted"))),
+    Opened.flow(Stream.fromPull(Effect.succeed(step)))
+  )
+}
+
+const interruption = (record: AttemptRecord, error: ProviderError): StreamInterrupted => {
+  if (error._tag === "StreamInterrupted") return record.interrupted(error.reason, error.failure)
+  const failure: InterruptionCause = error
+  return record.interrupted(error._tag === "ConnectionFailed" ? "closed" : "failed", failure)
+}

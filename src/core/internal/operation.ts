@@ -1,0 +1,90 @@
+/**
+ * One operation: a call is made, opened, used, and its receipt closed, however it ends.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Random from "effect/Random"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as Attribution from "../Attribution.ts"
+import type { Call, Request } from "../Call.ts"
+import type { Llm } from "../Llm.ts"
+import type { StreamInterrupted } from "../LlmError.ts"
+import * as Opened from "../Opened.ts"
+import * as Part from "../Part.ts"
+import * as Receipt from "../Receipt.ts"
+import { outcomeOf, Recorder } from "./recorder.ts"
+
+const hex = (random: Random.Random): string =>
+  (random.nextDoubleUnsafe() * 0x1_0000_0000 >>> 0).toString(16).padStart(8, "0")
+
+const makeCall = (fiber: Fiber.Fiber<unknown, unknown>, mode: Call["mode"], request: Request): Call => {
+  const random = fiber.getRef(Random.Random)
+  const attribution = fiber.getRef(Attribution.Current)
+  const id = `op_${hex(random)}${hex(random)}`
+  return {
+    id,
+    mode,
+    transport: mode,
+    request,
+    deadline: undefined,
+    attempt: 0,
+    attribution,
+    pulse: undefined,
+    recorder: new Recorder(id, attribution, fiber.getRef(Clock.Clock))
+  }
+}
+
+/** A full answer and its receipt. */
+export interface Settled<A> {
+  readonly value: A
+  readonly answer: ReadonlyArray<Part.AnswerPart>
+  readonly receipt: Receipt.Receipt
+}
+
+/** Runs one call to its full answer, which `settle` may still refuse. */
+export const runWhole = <E, R, A, E2, R2>(
+  llm: Llm<E, R>,
+  request: Request,
+  settle: (answer: ReadonlyArray<Part.AnswerPart>, call: Call) => Effect.Effect<A, E2, R2>
+): Effect.Effect<Settled<A>, E | E2, Exclude<R, Scope.Scope> | R2> =>
+  Effect.withFiber((fiber) => {
+    const call = makeCall(fiber, "whole", request)
+    const observer = fiber.getRef(Receipt.Observer)
+    const run = Effect.flatMap(Effect.scoped(llm.open(call)), (opened) => {
+      if (opened._tag === "Flow") {
+        return Effect.die(
+          new Error("An Llm opened a call for a whole answer with a stream: `open` must collect it (Opened.whole)")
+        )
+      }
+      const answer = Part.toAnswer(opened.parts)
+      return Effect.map(
+        settle(answer, call),
+        (value): Settled<A> => ({ value, answer, receipt: call.recorder.close("success") })
+      )
+    })
+    return Effect.onExit(run, (exit) => observer(call.recorder.close(outcomeOf(exit))))
+  })
+
+/** Runs one call as a stream of its parts. */
+export const runStream = <E, R>(
+  llm: Llm<E, R>,
+  request: Request
+): Stream.Stream<Part.Part, E | StreamInterrupted, Exclude<R, Scope.Scope>> =>
+  Stream.unwrap(Effect.withFiber((fiber) => {
+    const call = makeCall(fiber, "stream", request)
+    const observer = fiber.getRef(Receipt.Observer)
+    // Registered before anything else, so that it runs after every attempt has ended.
+    return Effect.andThen(
+      Effect.addFinalizer((exit) => observer(call.recorder.close(outcomeOfStream(call.recorder, exit)))),
+      Effect.map(llm.open(call), Opened.stream)
+    )
+  }))
+
+// A consumer that stops reading ends its stream with success, but has not had the answer.
+const outcomeOfStream = (recorder: Recorder, exit: Exit.Exit<unknown, unknown>): string =>
+  Exit.isSuccess(exit) && recorder.serving !== undefined
+    ? recorder.serving.outcome ?? "interrupted"
+    : outcomeOf(exit)

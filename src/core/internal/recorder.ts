@@ -1,0 +1,186 @@
+/**
+ * A receipt under construction. It is mutable on purpose: it is written on the hot path of every part, by one fiber at a
+ * time, and read once.
+ */
+import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
+import * as Exit from "effect/Exit"
+import * as Redacted from "effect/Redacted"
+import type { Attribution } from "../Attribution.ts"
+import type { Part } from "../Part.ts"
+import type * as Receipt from "../Receipt.ts"
+import * as Usage from "../Usage.ts"
+import { type InterruptionCause, StreamInterrupted } from "./errors.ts"
+
+export class AttemptRecord {
+  readonly provider: string
+  readonly model: string
+  readonly startedAt: number
+  servedModel: string | undefined = undefined
+  firstPartAt: number | undefined = undefined
+  endedAt: number | undefined = undefined
+  outcome: string | undefined = undefined
+  usage: Usage.Usage | undefined = undefined
+  finishReason: string | undefined = undefined
+  private readonly text: Array<string> = []
+
+  constructor(provider: string, model: string, startedAt: number) {
+    this.provider = provider
+    this.model = model
+    this.startedAt = startedAt
+  }
+
+  /** Takes note of a part; true when it is content. */
+  see(part: Part): boolean {
+    switch (part.type) {
+      case "text-delta":
+        this.text.push(part.delta)
+        return part.delta.length > 0
+      case "reasoning-delta":
+      case "tool-params-delta":
+        return part.delta.length > 0
+      case "response-metadata":
+        if (part.modelId !== undefined) this.servedModel = part.modelId
+        return false
+      case "text-start":
+      case "text-end":
+      case "reasoning-start":
+      case "reasoning-end":
+      case "tool-params-start":
+      case "tool-params-end":
+        return false
+      case "finish":
+        this.usage = Usage.fromEncoded(part.usage)
+        this.finishReason = part.reason
+        return true
+      default:
+        return true
+    }
+  }
+
+  end(outcome: string, now: number): void {
+    if (this.outcome !== undefined) return
+    this.outcome = outcome
+    this.endedAt = now
+  }
+
+  /** The text that has arrived. */
+  partial(): string {
+    return this.text.join("")
+  }
+
+  /** The error of an answer that broke off, with what had arrived of it. */
+  interrupted(reason: StreamInterrupted["reason"], failure?: InterruptionCause): StreamInterrupted {
+    return new StreamInterrupted({
+      provider: this.provider,
+      model: this.model,
+      partial: Redacted.make(this.partial()),
+      reason,
+      ...(this.usage === undefined ? undefined : { usage: this.usage }),
+      ...(failure === undefined ? undefined : { failure })
+    })
+  }
+}
+
+export class Recorder {
+  readonly operationId: string
+  readonly attribution: Attribution
+  readonly clock: Clock.Clock
+  readonly startedAt: number
+  readonly attempts: Array<AttemptRecord> = []
+  readonly events: Array<Receipt.Event> = []
+  /** The attempt whose answer is being handed on. */
+  serving: AttemptRecord | undefined = undefined
+  degraded = false
+  private closed: Receipt.Receipt | undefined = undefined
+
+  constructor(operationId: string, attribution: Attribution, clock: Clock.Clock) {
+    this.operationId = operationId
+    this.attribution = attribution
+    this.clock = clock
+    this.startedAt = clock.currentTimeMillisUnsafe()
+  }
+
+  now(): number {
+    return this.clock.currentTimeMillisUnsafe()
+  }
+
+  begin(provider: string, model: string): AttemptRecord {
+    const attempt = new AttemptRecord(provider, model, this.now())
+    this.attempts.push(attempt)
+    return attempt
+  }
+
+  event(type: Receipt.Event["type"], reason: string, delayMillis?: number): void {
+    this.events.push({
+      type,
+      atMillis: this.now() - this.startedAt,
+      reason,
+      ...(delayMillis === undefined ? undefined : { delayMillis })
+    })
+  }
+
+  /** Closes the receipt; whoever comes later gets the same one. */
+  close(outcome: string): Receipt.Receipt {
+    if (this.closed !== undefined) return this.closed
+    const now = this.now()
+    const serving = this.serving
+    const firstPartAt = serving?.firstPartAt
+    this.closed = {
+      operationId: this.operationId,
+      attribution: this.attribution,
+      startedAt: this.startedAt,
+      outcome,
+      ...(serving === undefined ? undefined : {
+        provider: serving.provider,
+        model: serving.servedModel ?? serving.model,
+        ...(serving.finishReason === undefined ? undefined : { finishReason: serving.finishReason })
+      }),
+      degraded: this.degraded,
+      attempts: this.attempts.map((attempt) => this.attempt(attempt, now)),
+      events: this.events,
+      usage: this.attempts.reduce(
+        (sum, attempt) => attempt.usage === undefined ? sum : Usage.add(sum, attempt.usage),
+        Usage.zero
+      ),
+      timings: {
+        ...(firstPartAt === undefined ? undefined : { firstPartMillis: firstPartAt - this.startedAt }),
+        totalMillis: now - this.startedAt
+      }
+    }
+    return this.closed
+  }
+
+  private attempt(attempt: AttemptRecord, now: number): Receipt.Attempt {
+    return {
+      provider: attempt.provider,
+      model: attempt.model,
+      ...(attempt.servedModel === undefined ? undefined : { servedModel: attempt.servedModel }),
+      startMillis: attempt.startedAt - this.startedAt,
+      durationMillis: (attempt.endedAt ?? now) - attempt.startedAt,
+      ...(attempt.firstPartAt === undefined ? undefined : {
+        firstPartMillis: attempt.firstPartAt - attempt.startedAt
+      }),
+      outcome: attempt.outcome ?? "interrupted",
+      ...(attempt.usage === undefined ? undefined : { usage: attempt.usage })
+    }
+  }
+}
+
+/** The outcome of an exit, as receipts name it. */
+export const outcomeOf = (exit: Exit.Exit<unknown, unknown>): string =>
+  Exit.isSuccess(exit) ? "success" : outcomeOfCause(exit.cause)
+
+/** The outcome of a cause, as receipts name it: an interruption is one only where nothing else went wrong. */
+export const outcomeOfCause = (cause: Cause.Cause<unknown>): string => {
+  for (const reason of cause.reasons) {
+    if (Cause.isDieReason(reason)) return "defect"
+  }
+  for (const reason of cause.reasons) {
+    if (Cause.isFailReason(reason)) {
+      const error = reason.error
+      return typeof error === "object" && error !== null && "_tag" in error ? String(error._tag) : "failure"
+    }
+  }
+  return "interrupted"
+}

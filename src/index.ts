@@ -1,0 +1,16 @@
+/**
+ * Bulwark: a functional resilience framework for calls to language models. One namespace a concept.
+ *
+ * @since 0.1.0
+ */
+export * as Attribution from "./core/Attribution.ts"
+export * as Call from "./core/Call.ts"
+export * as Llm from "./Llm.ts"
+export * as LlmError from "./core/LlmError.ts"
+export * as Opened from "./core/Opened.ts"
+export * as Part from "./core/Part.ts"
+export * as Plan from "./core/Plan.ts"
+export * as Receipt from "./core/Receipt.ts"
+export * as Retry from "./policies/Retry.ts"
+export * as Timeout from "./policies/Timeout.ts"
+export * as Usage from "./core/Usage.ts"

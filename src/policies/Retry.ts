@@ -1,0 +1,160 @@
+/**
+ * Trying again, where trying again can help.
+ *
+ * {@link retry} runs an `Llm` again when it fails with something transient, on a `Schedule`. It is `Llm.retry` in the
+ * namespace users import.
+ *
+ * - Only what is transient by the table in `docs/errors.md` is retried: a rate limit, an overload, a server error, a broken
+ *   connection. A wrong key or an invalid request is not.
+ * - Never after the first content part: by then the call is open, and a policy cannot reach it.
+ * - Never earlier than the provider asked for (`retryAfter`). If that is longer than `maxRetryAfter`, or than the call has time
+ *   for, it gives up at once, so that a fallback around it can run.
+ *
+ * **What goes inside, what outside**
+ *
+ * Inside: one model, perhaps with a limit for each attempt. Outside: fallbacks (they should see a failure only once retrying
+ * has not helped) and the total limit (it bounds all attempts together).
+ *
+ * **Gotchas**
+ *
+ * Providers and their HTTP clients never retry here, so this is the only place where requests multiply; two retries around
+ * each other multiply too. `Plan.worstCase` tells.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
+import * as Pull from "effect/Pull"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import type { Call } from "../core/Call.ts"
+import * as Llm from "../core/Llm.ts"
+import * as LlmError from "../core/LlmError.ts"
+import type { Opened } from "../core/Opened.ts"
+import * as Plan from "../core/Plan.ts"
+import { countRecurrences } from "./internal/countRecurrences.ts"
+
+/**
+ * The schedule to start with: 2 retries, after half a second and a second, each 20 % more or less, and never more than 20
+ * seconds.
+ *
+ * **Details**
+ *
+ * The numbers are those of the official SDKs of OpenAI and Anthropic (2 retries, exponential from 0.5 s), with jitter to both
+ * sides.
+ *
+ * @category schedules
+ * @since 0.1.0
+ */
+export const transient: Schedule.Schedule<Duration.Duration> = Schedule.min([
+  Schedule.exponential("500 millis"),
+  Schedule.spaced("20 seconds")
+]).pipe(Schedule.jittered, Schedule.upTo({ times: 2 }))
+
+/**
+ * Settings of {@link retry}.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface Options<E> {
+  /** The longest wait that is obeyed when a provider asks for it; beyond it, retrying stops at once. Default: 20 seconds. */
+  readonly maxRetryAfter?: Duration.Input | undefined
+  /** Which failures are retried. Default: those that are transient (`LlmError.isTransient`). */
+  readonly while?: ((error: E) => boolean) | undefined
+}
+
+/**
+ * Runs an `Llm` again on a schedule, while its failures are transient.
+ *
+ * **Details**
+ *
+ * The type stays as it is, but for what the schedule itself may fail with and need. The schedule's input is the error, so
+ * `Schedule.while(({ input }) => ...)` can look at it. The delay is the longer one of the schedule's and the provider's
+ * `retryAfter`; nothing is sent after the deadline of the call.
+ *
+ * **Example** (A model with two retries)
+ *
+ * ```ts
+ * import { Llm, Plan, Retry } from "effect-bulwark"
+ * import { Provider } from "effect-bulwark/providers"
+ *
+ * class OpenAi extends Provider.Service<OpenAi>()("openai") {}
+ *
+ * const llm = Llm.model(OpenAi, "gpt-5-mini").pipe(Llm.retry(Retry.transient))
+ *
+ * Plan.worstCase(llm.plan) // => 3
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const retry: {
+  <Output, E, ScheduleError = never, ScheduleServices = never>(
+    schedule: Schedule.Schedule<Output, E, ScheduleError, ScheduleServices>,
+    options?: Options<NoInfer<E>>
+  ): <R>(self: Llm.Llm<E, R>) => Llm.Llm<E | ScheduleError, R | ScheduleServices>
+  <E, R, Output, ScheduleError = never, ScheduleServices = never>(
+    self: Llm.Llm<E, R>,
+    schedule: Schedule.Schedule<Output, NoInfer<E>, ScheduleError, ScheduleServices>,
+    options?: Options<NoInfer<E>>
+  ): Llm.Llm<E | ScheduleError, R | ScheduleServices>
+} = dual(
+  (args) => Llm.isLlm(args[0]),
+  <E, R, Output, ScheduleError, ScheduleServices>(
+    self: Llm.Llm<E, R>,
+    schedule: Schedule.Schedule<Output, E, ScheduleError, ScheduleServices>,
+    options?: Options<E>
+  ): Llm.Llm<E | ScheduleError, R | ScheduleServices> => {
+    const maxRetryAfter = Duration.toMillis(Duration.fromInputUnsafe(options?.maxRetryAfter ?? "20 seconds"))
+    const retryable = options?.while ?? LlmError.isTransient
+    const retries = countRecurrences(schedule)
+
+    const again = (
+      call: Call,
+      step: Step<E, ScheduleError, ScheduleServices>,
+      error: E
+    ): Effect.Effect<Opened, E | ScheduleError, R | ScheduleServices | Scope.Scope> => {
+      if (!retryable(error)) return Effect.fail(error)
+      const now = call.recorder.now()
+      return Pull.matchEffect(step(now, error), {
+        onDone: () => Effect.fail(error),
+        onFailure: Effect.failCause,
+        onSuccess: ([, delay]) => {
+          const asked = LlmError.retryAfter(error)
+          const askedMillis = asked === undefined ? 0 : Duration.toMillis(asked)
+          const wait = Math.max(Duration.toMillis(delay), askedMillis)
+          const tooLate = call.deadline !== undefined && now + wait >= call.deadline
+          if (askedMillis > maxRetryAfter || tooLate) return Effect.fail(error)
+          call.recorder.event("retry", LlmError.tagOf(error) ?? "failure", wait)
+          const next = { ...call, attempt: call.attempt + 1 }
+          return Effect.andThen(
+            Effect.sleep(wait),
+            Effect.catch(Llm.attempt(self.open(next)), (error) => again(next, step, error))
+          )
+        }
+      })
+    }
+
+    return Llm.make({
+      plan: Plan.policy("retry", {
+        detail: retries === Infinity ? "without bound" : `up to ${retries} ${retries === 1 ? "time" : "times"}`,
+        repeats: retries + 1,
+        children: [self.plan]
+      }),
+      open: (call) => {
+        const first = call.attempt === 0 ? call : { ...call, attempt: 0 }
+        return Effect.catch(
+          Llm.attempt(self.open(first)),
+          (error) => Effect.flatMap(Schedule.toStep(schedule), (step) => again(first, step, error))
+        )
+      }
+    })
+  }
+)
+
+type Step<E, ScheduleError, ScheduleServices> = (
+  now: number,
+  input: E
+) => Pull.Pull<[unknown, Duration.Duration], ScheduleError, unknown, ScheduleServices>

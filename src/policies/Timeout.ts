@@ -1,0 +1,281 @@
+/**
+ * Limits on waiting: for the first content part, between parts, and over all.
+ *
+ * {@link timeout} is `Llm.timeout` in the namespace users import.
+ *
+ * - `firstPart` bounds the time until the first content part of an attempt.
+ * - `idle` bounds the silence between two parts. Time that the consumer takes to read does not count.
+ * - `total` is a deadline that travels with the call: retries, waits and fallbacks inside live within it.
+ *
+ * While the call is being opened, a limit that passes is `TimedOut` with its phase, and the request is cancelled. After that
+ * it is a `StreamInterrupted` with reason `timedOut`.
+ *
+ * **What goes inside, what outside**
+ *
+ * Around a single model inside a retry, `firstPart` and `idle` bound each attempt. Outermost, `total` bounds everything.
+ *
+ * **Gotchas**
+ *
+ * With `firstPart` or `idle`, a full answer too is streamed from the provider and collected, since only parts show whether
+ * a model is silent or merely long-winded. With `total` alone it is asked for in one piece.
+ *
+ * @since 0.1.0
+ */
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
+import * as Pull from "effect/Pull"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { Call, Pulse } from "../core/Call.ts"
+import * as Llm from "../core/Llm.ts"
+import { type StreamInterrupted, TimedOut } from "../core/LlmError.ts"
+import * as Opened from "../core/Opened.ts"
+import type { Part } from "../core/Part.ts"
+import * as Plan from "../core/Plan.ts"
+
+/**
+ * A limit: a duration, or a schedule whose nth delay is the limit of the nth attempt of the retry around it.
+ *
+ * **Details**
+ *
+ * When the schedule ends before the attempts do, its last delay holds on. A schedule without any delay sets no limit.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export type Limit = Duration.Input | Schedule.Schedule<unknown>
+
+/**
+ * The limits of {@link timeout}. What is absent is not limited.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface Limits {
+  /** Until the first content part. */
+  readonly firstPart?: Limit | undefined
+  /** Between two parts. */
+  readonly idle?: Limit | undefined
+  /** Over all, to the end of the answer. */
+  readonly total?: Limit | undefined
+}
+
+/**
+ * Bounds the time a call may take.
+ *
+ * **Example** (Limits for a chat)
+ *
+ * ```ts
+ * import { Llm } from "effect-bulwark"
+ * import { Provider } from "effect-bulwark/providers"
+ *
+ * class OpenAi extends Provider.Service<OpenAi>()("openai") {}
+ *
+ * const llm = Llm.model(OpenAi, "gpt-5-mini").pipe(
+ *   Llm.timeout({ firstPart: "8 seconds", idle: "15 seconds", total: "60 seconds" })
+ * )
+ *
+ * String(llm) // => "timeout first part 8s, idle 15s, total 1m\n└─ openai/gpt-5-mini"
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const timeout: {
+  (limits: Limits): <E, R>(self: Llm.Llm<E, R>) => Llm.Llm<E | TimedOut, R>
+  <E, R>(self: Llm.Llm<E, R>, limits: Limits): Llm.Llm<E | TimedOut, R>
+} = dual(2, <E, R>(self: Llm.Llm<E, R>, limits: Limits): Llm.Llm<E | TimedOut, R> => {
+  const firstPart = limitOf("firstPart", limits.firstPart)
+  const idle = limitOf("idle", limits.idle)
+  const total = limitOf("total", limits.total)
+  return Llm.make({
+    plan: Plan.policy("timeout", {
+      detail: [
+        firstPart === undefined ? undefined : `first part ${firstPart.label}`,
+        idle === undefined ? undefined : `idle ${idle.label}`,
+        total === undefined ? undefined : `total ${total.label}`
+      ].filter((limit) => limit !== undefined).join(", "),
+      children: [self.plan]
+    }),
+    open: (call) => {
+      const fixed = (limit: KnownLimit | undefined) => limit === undefined || limit.millis !== undefined
+      if (fixed(firstPart) && fixed(idle) && fixed(total)) {
+        return Effect.suspend(() => guard(self, call, firstPart?.millis, idle?.millis, total?.millis))
+      }
+      return Effect.flatMap(
+        Effect.all([at(firstPart, call.attempt), at(idle, call.attempt), at(total, call.attempt)]),
+        (limits) => guard(self, call, ...limits)
+      )
+    }
+  })
+})
+
+const guard = <E, R>(
+  self: Llm.Llm<E, R>,
+  call: Call,
+  firstPart: number | undefined,
+  idle: number | undefined,
+  total: number | undefined
+): Effect.Effect<Opened.Opened, E | TimedOut, R | Scope.Scope> => {
+  const watch = new Watch(call, firstPart, idle, total)
+  if (watch.isIdle()) return self.open(call)
+  return Effect.map(
+    Llm.attempt(Effect.raceFirst(self.open(watch.inner), watch.opening)),
+    (opened) => Opened.mapFlow(opened, (parts) => watch.flowing(parts))
+  )
+}
+
+interface KnownLimit {
+  readonly label: string
+  /** The limit in milliseconds, where it is the same for every attempt. */
+  readonly millis: number | undefined
+  readonly schedule: Schedule.Schedule<unknown> | undefined
+}
+
+const limitOf = (name: keyof Limits, limit: Limit | undefined): KnownLimit | undefined => {
+  if (limit === undefined) return undefined
+  if (Schedule.isSchedule(limit)) return { label: "by attempt", millis: undefined, schedule: limit }
+  const duration = Duration.fromInputUnsafe(limit)
+  const millis = Duration.toMillis(duration)
+  if (!(millis > 0)) {
+    throw new RangeError(`Llm.timeout: ${name} must be longer than zero, got ${Duration.format(duration)}`)
+  }
+  return Number.isFinite(millis) ? { label: Duration.format(duration), millis, schedule: undefined } : undefined
+}
+
+/** The limit of the nth attempt (from 0), in milliseconds: the nth delay of its schedule, or the last one. */
+const at = (limit: KnownLimit | undefined, attempt: number): Effect.Effect<number | undefined> =>
+  limit?.schedule === undefined
+    ? Effect.succeed(limit?.millis)
+    : Effect.flatMap(Schedule.toStep(limit.schedule), (step) => {
+      const walk = (index: number, now: number, last: number | undefined): Effect.Effect<number | undefined> =>
+        Pull.matchEffect(step(now, undefined), {
+          onSuccess: ([, delay]) => {
+            const millis = Duration.toMillis(delay)
+            return index === attempt ? Effect.succeed(millis) : walk(index + 1, now + millis, millis)
+          },
+          onDone: () => Effect.succeed(last),
+          onFailure: Effect.failCause
+        })
+      return walk(0, 0, undefined)
+    })
+
+type Phase = TimedOut["phase"]
+
+/**
+ * Watches one call. One timer serves all limits: it sleeps to the nearest one, and looks again. A part costs no more than
+ * a note of the time.
+ */
+class Watch {
+  readonly inner: Call
+  private readonly call: Call
+  private readonly firstPart: number | undefined
+  private readonly idle: number | undefined
+  private readonly total: number | undefined
+  private readonly ownDeadline: number | undefined
+  /** What is waited for, and since when: an attempt's first part, or the next part; nothing while the consumer reads. */
+  private waiting: "firstPart" | "idle" | "nothing" = "firstPart"
+  private since: number
+
+  constructor(call: Call, firstPart: number | undefined, idle: number | undefined, total: number | undefined) {
+    this.call = call
+    this.firstPart = firstPart
+    this.idle = idle
+    this.total = total
+    this.since = call.recorder.now()
+    const deadline = total === undefined ? undefined : this.since + total
+    // A deadline further out is whoever set it to keep.
+    this.ownDeadline = deadline === undefined || (call.deadline !== undefined && call.deadline <= deadline)
+      ? undefined
+      : deadline
+    const watchesParts = firstPart !== undefined || idle !== undefined
+    this.inner = {
+      ...call,
+      deadline: this.ownDeadline ?? call.deadline,
+      transport: watchesParts ? "stream" : call.transport,
+      pulse: watchesParts ? this.pulse(call.pulse) : call.pulse
+    }
+  }
+
+  isIdle(): boolean {
+    return this.firstPart === undefined && this.idle === undefined && this.ownDeadline === undefined
+  }
+
+  private pulse(outer: Pulse | undefined): Pulse {
+    return {
+      attempt: () => {
+        outer?.attempt()
+        // The first attempt has been waited for since the policy began.
+        if (this.waiting !== "firstPart") {
+          this.waiting = "firstPart"
+          this.since = this.call.recorder.now()
+        }
+      },
+      parts: (content) => {
+        outer?.parts(content)
+        if (content) this.waiting = "idle"
+        if (this.waiting === "idle") this.since = this.call.recorder.now()
+      }
+    }
+  }
+
+  /** When the next limit passes, and which. */
+  private next(): { readonly at: number; readonly phase: Phase; readonly limit: number } | undefined {
+    const limit = this.waiting === "firstPart" ? this.firstPart : this.waiting === "idle" ? this.idle : undefined
+    const waited = limit === undefined || this.waiting === "nothing"
+      ? undefined
+      : { at: this.since + limit, phase: this.waiting, limit }
+    const total = this.ownDeadline === undefined || this.total === undefined
+      ? undefined
+      : { at: this.ownDeadline, phase: "total" as const, limit: this.total }
+    return waited === undefined || (total !== undefined && total.at <= waited.at) ? total : waited
+  }
+
+  /** Fails when a limit passes. */
+  readonly opening: Effect.Effect<never, TimedOut> = Effect.suspend((): Effect.Effect<never, TimedOut> => {
+    const next = this.next()
+    const now = this.call.recorder.now()
+    if (next === undefined) {
+      // Nothing to wait for at the moment: look again when the shortest limit could have passed.
+      return Effect.andThen(Effect.sleep(this.idle ?? this.firstPart ?? Infinity), this.opening)
+    }
+    if (now < next.at) return Effect.andThen(Effect.sleep(next.at - now), this.opening)
+    this.call.recorder.event("timeout", next.phase)
+    return Effect.fail(new TimedOut({ phase: next.phase, limit: Duration.millis(next.limit) }))
+  })
+
+  /** Goes on watching while the answer flows. */
+  flowing(parts: Stream.Stream<Part, StreamInterrupted>): Stream.Stream<Part, StreamInterrupted> {
+    // What is left to watch: the silence before each further part, and the deadline.
+    if (this.idle === undefined && this.ownDeadline === undefined) return parts
+    return Stream.unwrap(Effect.gen({ self: this }, function*() {
+      this.waiting = "nothing"
+      const passed = yield* Deferred.make<never, StreamInterrupted>()
+      yield* Effect.forkScoped(
+        Effect.catch(this.opening, (timedOut) => Deferred.fail(passed, this.interrupted(timedOut)))
+      )
+      const pull = yield* Stream.toPull(parts)
+      const limit = Deferred.await(passed)
+      const step: typeof pull = Effect.suspend(() => {
+        this.waiting = "idle"
+        this.since = this.call.recorder.now()
+        return Effect.onExit(Effect.raceFirst(pull, limit), () => {
+          this.waiting = "nothing"
+          return Effect.void
+        })
+      })
+      return Stream.fromPull(Effect.succeed(step))
+    }))
+  }
+
+  private interrupted(timedOut: TimedOut): StreamInterrupted {
+    const { recorder } = this.call
+    const serving = recorder.serving!
+    const interrupted = serving.interrupted("timedOut", timedOut)
+    serving.end(interrupted._tag, recorder.now())
+    return interrupted
+  }
+}

@@ -1,0 +1,150 @@
+/**
+ * An upstream that answers requests to models: the boundary between Bulwark and a wire protocol.
+ *
+ * Each provider is a service with a name and a type of its own, so that the `R` of a program lists exactly the upstreams it
+ * can touch, and a test swaps each of them by a Layer.
+ *
+ * - A provider sends exactly one request for each call. It never retries and never follows a redirect.
+ * - It classifies every failure into a `ProviderError`, before and during a stream.
+ * - Its stream ends with a `finish` part. One that ends without is interrupted, which Bulwark sees to.
+ *
+ * **Gotchas**
+ *
+ * Two accounts with one protocol are two providers: give each a class.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Stream from "effect/Stream"
+import * as Call from "../core/Call.ts"
+import { openAttempt } from "../core/internal/openAttempt.ts"
+import * as Llm from "../core/Llm.ts"
+import type { ProviderError } from "../core/LlmError.ts"
+import type { AnswerPart, Part } from "../core/Part.ts"
+import * as Plan from "../core/Plan.ts"
+
+/**
+ * What one model of a provider is asked.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Request extends Call.Request {
+  /** The provider's name for the model. */
+  readonly model: string
+}
+
+/**
+ * An upstream that answers requests to models.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Provider {
+  /** Asks for the whole answer at once. */
+  readonly whole: (request: Request) => Effect.Effect<ReadonlyArray<AnswerPart>, ProviderError>
+  /** Asks for the answer in parts, as they come. */
+  readonly stream: (request: Request) => Stream.Stream<Part, ProviderError>
+}
+
+/**
+ * The class of a named provider: a service key that knows the provider's name.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Key<in out Self> extends Context.Service<Self, Provider> {
+  /** The provider's name, as receipts, plans and errors give it. */
+  readonly providerName: string
+}
+
+/**
+ * The class of a named provider, to be extended.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Class<Self, Name extends string>
+  extends Context.ServiceClass<Self, `effect-bulwark/providers/Provider/${Name}`, Provider>
+{
+  readonly providerName: Name
+}
+
+/**
+ * Declares a named provider.
+ *
+ * **Example** (Two upstreams, two types)
+ *
+ * ```ts
+ * import { Provider } from "effect-bulwark/providers"
+ *
+ * class OpenAi extends Provider.Service<OpenAi>()("openai") {}
+ * class Ollama extends Provider.Service<Ollama>()("ollama") {}
+ *
+ * OpenAi.providerName // => "openai"
+ * Ollama.providerName // => "ollama"
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const Service = <Self>() => <const Name extends string>(name: Name): Class<Self, Name> =>
+  Object.assign(
+    Context.Service<Self, Provider>()(`effect-bulwark/providers/Provider/${name}` as const),
+    { providerName: name }
+  )
+
+/**
+ * One model of one provider: what every stack of policies is built around.
+ *
+ * **Details**
+ *
+ * Settings given here are the model's own defaults: those of `Llm.withSettings` around it win, and those of the call win over
+ * all.
+ *
+ * **Example** (A model with its settings)
+ *
+ * ```ts
+ * import { Llm } from "effect-bulwark"
+ * import { Provider } from "effect-bulwark/providers"
+ *
+ * class OpenAi extends Provider.Service<OpenAi>()("openai") {}
+ *
+ * const llm = Llm.model(OpenAi, "gpt-5-mini", { reasoningEffort: "low", maxOutputTokens: 800 })
+ *
+ * llm.plan.detail // => "openai/gpt-5-mini"
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const model = <Self>(
+  provider: Key<Self>,
+  id: string,
+  settings?: Call.Settings
+): Llm.Llm<ProviderError, Self> =>
+  Llm.make({
+    plan: Plan.model(provider.providerName, id),
+    open: (call) =>
+      Effect.flatMap(provider, (service) => {
+        const request: Request = {
+          ...call.request,
+          model: id,
+          settings: settings === undefined
+            ? call.request.settings
+            : Call.mergeSettings(settings, call.request.settings)
+        }
+        return openAttempt(call, {
+          provider: provider.providerName,
+          model: id,
+          // Built when asked for: a call uses one of the two.
+          get whole() {
+            return service.whole(request)
+          },
+          get stream() {
+            return service.stream(request)
+          }
+        })
+      })
+  })
