@@ -214,6 +214,9 @@ export const text = (parts: Iterable<Part | AnswerPart>): string => {
   return joined
 }
 
+// What `Response.makePart` sets, written out for the one part that makes up nearly all of a stream.
+const PartTypeId = "~effect/ai/Response/Part"
+
 const decodeStreamPart = Schema.decodeSync(Response.StreamPart())
 
 /**
@@ -221,8 +224,8 @@ const decodeStreamPart = Schema.decodeSync(Response.StreamPart())
  *
  * **Details**
  *
- * Deltas, which make up nearly all of a stream, are built directly: decoding them through the union of all parts costs
- * more than everything else that happens to a part here.
+ * The parts that every answer has are built directly: decoding them through the union of all parts costs more than
+ * everything else that happens to a part here.
  *
  * @category converting
  * @since 0.1.0
@@ -230,13 +233,25 @@ const decodeStreamPart = Schema.decodeSync(Response.StreamPart())
 export const decode = (part: Part): Response.StreamPart<{}> => {
   switch (part.type) {
     case "text-delta":
+      return { [PartTypeId]: PartTypeId, type: part.type, id: part.id, delta: part.delta, metadata: part.metadata ?? {} }
     case "reasoning-delta":
     case "tool-params-delta":
       return Response.makePart(part.type, { id: part.id, delta: part.delta, metadata: part.metadata })
+    case "finish":
+      return decodeFinish(part)
     default:
       return decodeStreamPart(part) as Response.StreamPart<{}>
   }
 }
+
+const decodeFinish = (part: Response.FinishPartEncoded): Response.FinishPart =>
+  part.response === undefined
+    ? Response.makePart("finish", {
+      reason: part.reason,
+      usage: new Response.Usage(part.usage),
+      metadata: part.metadata
+    })
+    : decodeStreamPart(part) as Response.FinishPart
 
 const decodePart = Schema.decodeSync(Response.Part())
 
@@ -251,6 +266,8 @@ export const decodeAnswer = (part: AnswerPart): Response.Part<{}> => {
     case "text":
     case "reasoning":
       return Response.makePart(part.type, { text: part.text, metadata: part.metadata })
+    case "finish":
+      return decodeFinish(part)
     default:
       return decodePart(part) as Response.Part<{}>
   }

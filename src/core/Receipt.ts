@@ -149,7 +149,7 @@ export const Observer: Context.Reference<(receipt: Receipt) => Effect.Effect<voi
  * **Details**
  *
  * Observers nest: the inner one runs first, then the outer one. They run uninterruptibly, as the last step of the
- * operation. A stream is observed by the effect that runs it.
+ * operation; one that dies is logged. A stream is observed by the effect that runs it.
  *
  * **Example** (Collecting receipts)
  *
@@ -195,7 +195,11 @@ export const observe: {
         self,
         Observer,
         (outer) => (receipt: Receipt) =>
-          Effect.andThen(Effect.provideContext(observer(receipt), context), outer(receipt))
+          Effect.andThen(
+            // An observer that dies must neither change the operation it watches nor silence the ones around it.
+            Effect.ignoreCause(Effect.provideContext(observer(receipt), context), { log: true }),
+            outer(receipt)
+          )
       )
     )
 )

@@ -61,7 +61,10 @@ export const transient: Schedule.Schedule<Duration.Duration> = Schedule.min([
 export interface Options<E> {
   /** The longest wait that is obeyed when a provider asks for it; beyond it, retrying stops at once. Default: 20 seconds. */
   readonly maxRetryAfter?: Duration.Input | undefined
-  /** Which failures are retried. Default: those that are transient (`LlmError.isTransient`). */
+  /**
+   * Which failures are retried. Default: those that are transient (`LlmError.isTransient`). In a pipe, annotate the error:
+   * its type is not known there yet.
+   */
   readonly while?: ((error: E) => boolean) | undefined
 }
 
@@ -91,11 +94,11 @@ export interface Options<E> {
  * @since 0.1.0
  */
 export const retry: {
-  <Output, E, ScheduleError = never, ScheduleServices = never>(
-    schedule: Schedule.Schedule<Output, E, ScheduleError, ScheduleServices>,
-    options?: Options<NoInfer<E>>
-  ): <R>(self: Llm.Llm<E, R>) => Llm.Llm<E | ScheduleError, R | ScheduleServices>
-  <E, R, Output, ScheduleError = never, ScheduleServices = never>(
+  <Output, Input, ScheduleError, ScheduleServices, While = unknown>(
+    schedule: Schedule.Schedule<Output, Input, ScheduleError, ScheduleServices>,
+    options?: Options<While>
+  ): <E extends Input & While, R>(self: Llm.Llm<E, R>) => Llm.Llm<E | ScheduleError, R | ScheduleServices>
+  <E, R, Output, ScheduleError, ScheduleServices>(
     self: Llm.Llm<E, R>,
     schedule: Schedule.Schedule<Output, NoInfer<E>, ScheduleError, ScheduleServices>,
     options?: Options<NoInfer<E>>

@@ -3,7 +3,7 @@
  *
  * {@link timeout} is `Llm.timeout` in the namespace users import.
  *
- * - `firstPart` bounds the time until the first content part of an attempt.
+ * - `firstPart` bounds the time until the first content part.
  * - `idle` bounds the silence between two parts. Time that the consumer takes to read does not count.
  * - `total` is a deadline that travels with the call: retries, waits and fallbacks inside live within it.
  *
@@ -12,12 +12,15 @@
  *
  * **What goes inside, what outside**
  *
- * Around a single model inside a retry, `firstPart` and `idle` bound each attempt. Outermost, `total` bounds everything.
+ * Put `firstPart` and `idle` around a single model, inside retries and fallbacks: there they bound each attempt, and a model
+ * that is silent is given up for the next one. Put `total` outermost: it bounds everything together.
  *
  * **Gotchas**
  *
- * With `firstPart` or `idle`, a full answer too is streamed from the provider and collected, since only parts show whether
- * a model is silent or merely long-winded. With `total` alone it is asked for in one piece.
+ * - A limit bounds what it is put around. `firstPart` around a fallback bounds both models together, so that a silent first one
+ *   leaves no time for the second.
+ * - With `firstPart` or `idle`, a full answer too is streamed from the provider and collected, since only parts show whether
+ *   a model is silent or merely long-winded. With `total` alone it is asked for in one piece.
  *
  * @since 0.1.0
  */
@@ -30,6 +33,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Call, Pulse } from "../core/Call.ts"
+import { toPull } from "../core/internal/pull.ts"
 import * as Llm from "../core/Llm.ts"
 import { type StreamInterrupted, TimedOut } from "../core/LlmError.ts"
 import * as Opened from "../core/Opened.ts"
@@ -55,7 +59,7 @@ export type Limit = Duration.Input | Schedule.Schedule<unknown>
  * @since 0.1.0
  */
 export interface Limits {
-  /** Until the first content part. */
+  /** Until the first content part of what it is put around. */
   readonly firstPart?: Limit | undefined
   /** Between two parts. */
   readonly idle?: Limit | undefined
@@ -66,19 +70,22 @@ export interface Limits {
 /**
  * Bounds the time a call may take.
  *
- * **Example** (Limits for a chat)
+ * **Example** (Limits for each attempt, and for all)
  *
  * ```ts
- * import { Llm } from "effect-bulwark"
+ * import { Llm, Retry } from "effect-bulwark"
  * import { Provider } from "effect-bulwark/providers"
  *
  * class OpenAi extends Provider.Service<OpenAi>()("openai") {}
  *
  * const llm = Llm.model(OpenAi, "gpt-5-mini").pipe(
- *   Llm.timeout({ firstPart: "8 seconds", idle: "15 seconds", total: "60 seconds" })
+ *   Llm.timeout({ firstPart: "8 seconds", idle: "15 seconds" }),
+ *   Llm.retry(Retry.transient),
+ *   Llm.timeout({ total: "60 seconds" })
  * )
  *
- * String(llm) // => "timeout first part 8s, idle 15s, total 1m\n└─ openai/gpt-5-mini"
+ * String(llm)
+ * // => "timeout total 1m\n└─ retry up to 2 times\n   └─ timeout first part 8s, idle 15s\n      └─ openai/gpt-5-mini"
  * ```
  *
  * @category combinators
@@ -257,17 +264,19 @@ class Watch {
       yield* Effect.forkScoped(
         Effect.catch(this.opening, (timedOut) => Deferred.fail(passed, this.interrupted(timedOut)))
       )
-      const pull = yield* Stream.toPull(parts)
-      const limit = Deferred.await(passed)
-      const step: typeof pull = Effect.suspend(() => {
+      const pull = yield* toPull(parts)
+      const next = Effect.raceFirst(
+        Effect.map(pull, (parts) => {
+          this.waiting = "nothing"
+          return parts
+        }),
+        Deferred.await(passed)
+      )
+      return Stream.fromPull(Effect.succeed(Effect.suspend(() => {
         this.waiting = "idle"
         this.since = this.call.recorder.now()
-        return Effect.onExit(Effect.raceFirst(pull, limit), () => {
-          this.waiting = "nothing"
-          return Effect.void
-        })
-      })
-      return Stream.fromPull(Effect.succeed(step))
+        return next
+      })))
     }))
   }
 

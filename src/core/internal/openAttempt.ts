@@ -14,6 +14,7 @@ import type { Call } from "../Call.ts"
 import * as Opened from "../Opened.ts"
 import * as Part from "../Part.ts"
 import { ContentFiltered, type InterruptionCause, type ProviderError, ServerError, type StreamInterrupted } from "./errors.ts"
+import { toPull } from "./pull.ts"
 import { type AttemptRecord, outcomeOfCause } from "./recorder.ts"
 
 /** What can be asked of a provider for one request. */
@@ -37,7 +38,7 @@ export const openAttempt = (
     const open: Effect.Effect<Opened.Opened, ProviderError, Scope.Scope> = call.transport === "whole"
       ? Effect.flatMap(upstream.whole, (answer) => settleWhole(call, record, Part.fromAnswer(answer)))
       : Effect.flatMap(
-        Stream.toPull(upstream.stream),
+        toPull(upstream.stream),
         (pull) => call.mode === "whole" ? collect(call, record, pull, []) : commit(call, record, pull, [])
       )
     return Effect.onExit(open, (exit) => {

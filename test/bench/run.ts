@@ -1,0 +1,125 @@
+/**
+ * `npm run bench`: what a call and a part cost, beside other libraries on the same work, in one run.
+ *
+ * Writes `docs/benchmarks.md`. Times differ from machine to machine and from day to day; ratios of one run say more.
+ */
+import { writeFile } from "node:fs/promises"
+import { cpus } from "node:os"
+import { Bench } from "tinybench"
+import * as Bulwark from "./bulwark.ts"
+import * as Peers from "./peers.ts"
+
+const deltas = 1_000
+
+/** Microseconds per run, by task: the median of many runs, which one slow run does not move. */
+const measure = async (tasks: Record<string, () => Promise<unknown>>, time: number): Promise<Record<string, number>> => {
+  const bench = new Bench({ time, warmupTime: time / 2, warmupIterations: 50 })
+  for (const [name, run] of Object.entries(tasks)) bench.add(name, run)
+  await bench.run()
+  return Object.fromEntries(bench.tasks.map((task) => {
+    const result = task.result
+    if (result.state !== "completed") throw new Error(`${task.name}: ${result.state}`)
+    return [task.name, result.latency.p50 * 1000]
+  }))
+}
+
+const micros = (value: number): string => value.toFixed(2)
+const ratio = (value: number): string => `${value.toFixed(2)} ×`
+
+const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string =>
+  [`| ${head.join(" | ")} |`, `|${head.map(() => "---").join("|")}|`, ...rows.map((row) => `| ${row.join(" | ")} |`)]
+    .join("\n")
+
+// ---- a call ----
+
+const calls = await measure({
+  ...Object.fromEntries(
+    Object.entries(Bulwark.stacks).map(([name, llm]) => [`Bulwark: ${name}`, Bulwark.generate(llm)])
+  ),
+  "cockatiel: plain function": Peers.plainFunction,
+  "cockatiel: retry, breaker, timeout": Peers.cockatiel,
+  "LangChain: fake model": Peers.langchainBare(),
+  "LangChain: fake model, withRetry, withFallbacks": Peers.langchain(),
+  "AI SDK: generateText, its own 2 retries": Peers.aiGenerate()
+}, 1_000)
+
+const call = (name: string): number => calls[name] ?? Number.NaN
+const bare = call("Bulwark: bare provider")
+const reference = call("cockatiel: retry, breaker, timeout") - call("cockatiel: plain function")
+const added: Record<string, number> = {
+  ...Object.fromEntries(
+    Object.keys(Bulwark.stacks).slice(1).map((name) => [`Bulwark: ${name}`, call(`Bulwark: ${name}`) - bare])
+  ),
+  "cockatiel: retry, breaker, timeout": reference,
+  "LangChain: fake model, withRetry, withFallbacks": call("LangChain: fake model, withRetry, withFallbacks") -
+    call("LangChain: fake model")
+}
+
+const callTable = table(
+  ["One call", "µs", "added by the policies, µs", "÷ cockatiel's three policies"],
+  Object.keys(calls).map((name) => {
+    const cost = added[name]
+    return [
+      name,
+      micros(call(name)),
+      cost === undefined ? "" : micros(cost),
+      cost === undefined ? "" : ratio(cost / reference)
+    ]
+  })
+)
+
+// ---- a part ----
+
+const streams = await measure({
+  "Effect: the provider's stream itself": Bulwark.rawStream(deltas),
+  ...Object.fromEntries(
+    Object.entries(Bulwark.stacks)
+      .filter(([name]) => name === "bare provider" || name === "all of them" || name === "+ retry")
+      .map(([name, llm]) => [`Bulwark: ${name}`, Bulwark.stream(llm, deltas)])
+  ),
+  "LangChain: fake model": Peers.langchainStream(deltas),
+  "AI SDK: streamText": Peers.aiStream(deltas)
+}, 1_500)
+
+const raw = streams["Effect: the provider's stream itself"] ?? Number.NaN
+const streamTable = table(
+  [`One part of ${deltas.toLocaleString("en")}`, "µs", "added to the provider's stream, µs"],
+  Object.entries(streams).map(([name, total]) => [
+    name,
+    micros(total / deltas),
+    name.startsWith("Bulwark") ? micros((total - raw) / deltas) : ""
+  ])
+)
+
+const stack = added["Bulwark: all of them"] ?? Number.NaN
+const perPart = ((streams["Bulwark: all of them"] ?? Number.NaN) - raw) / deltas
+const verdict = [
+  `- All policies together cost ${ratio(stack / reference)} what cockatiel's three cost (target: at most 1).`,
+  `- Streaming through all of them adds ${micros(perPart)} µs a part (target: at most 1).`
+].join("\n")
+
+const page = `# Benchmarks
+
+What Bulwark itself costs, beside other libraries on the same work. Written by \`npm run bench\`: one run, one process, models that
+answer at once, the median of each task. Compare the ratios; the times are those of one machine.
+
+Node ${process.version}, ${cpus()[0]?.model.trim() ?? "unknown processor"}, ${new Date().toISOString().slice(0, 10)}.
+
+${verdict}
+
+## A call
+
+${callTable}
+
+The limits on first part and silence have a full answer streamed and collected: part of what they add is that.
+
+## A part of a stream
+
+${streamTable}
+
+Parts come one a pull, as over a wire. The AI SDK and LangChain do more with each part than hand it on, so only what Bulwark adds to
+the stream it is given is set beside a target.
+`
+
+await writeFile(new URL("../../docs/benchmarks.md", import.meta.url), page)
+process.stdout.write(page)
