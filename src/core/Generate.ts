@@ -372,7 +372,10 @@ const servedBy = (call: Call) => {
 
 const truncation = (parts: ReadonlyArray<Part.Part | Part.AnswerPart>, call: Call): OutputTruncated | undefined =>
   parts.some((part) => part.type === "finish" && part.reason === "length")
-    ? new OutputTruncated({ ...servedBy(call), partial: Redacted.make(Part.text(parts)) })
+    ? new OutputTruncated({
+      ...servedBy(call),
+      partial: Redacted.make(call.recorder.serving?.partial() ?? Part.text(parts))
+    })
     : undefined
 
 /**
@@ -475,12 +478,12 @@ export const whole = <E, R>(self: Llm<E, R>): Llm<E | OutputTruncated, R> =>
     open: (call) =>
       Effect.flatMap(self.open(call), (opened) => {
         if (opened._tag === "Flow") {
-          return Effect.succeed(Opened.flow(Stream.mapEffect(opened.parts, (part) => {
-            if (part.type !== "finish" || part.reason !== "length" || call.recorder.serving === undefined) {
-              return Effect.succeed(part)
-            }
-            const failure = new OutputTruncated({ ...servedBy(call), partial: Redacted.make(call.recorder.serving.partial()) })
-            return Effect.fail(call.recorder.serving.interrupted("truncated", failure))
+          return Effect.succeed(Opened.flow(Stream.mapArrayEffect(opened.parts, (parts) => {
+            const { serving } = call.recorder
+            const truncated = truncation(parts, call)
+            return serving === undefined || truncated === undefined
+              ? Effect.succeed(parts)
+              : Effect.fail(serving.interrupted("truncated", truncated))
           })))
         }
         const truncated = truncation(opened.parts, call)

@@ -3,4 +3,5 @@
  *
  * @since 0.1.0
  */
+export * as FaultServer from "./FaultServer.ts"
 export * as ScriptedProvider from "./ScriptedProvider.ts"

@@ -3,9 +3,10 @@
  */
 import type * as AiError from "effect/ai/AiError"
 import * as LanguageModel from "effect/ai/LanguageModel"
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import * as Tracer from "effect/Tracer"
 import type { Request, Settings } from "../Call.ts"
 import type { Llm } from "../Llm.ts"
 import { InvalidOutput, type StreamInterrupted, ToolFailed } from "../LlmError.ts"
@@ -31,8 +32,14 @@ export const make = <E, R>(
     readonly onError: (error: E | StreamInterrupted, method: string) => AiError.AiError
     readonly onReceipt?: (receipt: Receipt) => void
   }
-): Effect.Effect<LanguageModel.LanguageModel> =>
-  LanguageModel.make({
+): Effect.Effect<LanguageModel.LanguageModel> => {
+  // What the caller has set (attribution, observers, the clock, the span) goes before what was there when the model was
+  // made; and a span that was open then is no parent of later calls.
+  // (A span is ambient, never something an `Llm` asks for, so taking it out leaves `R` as it was.)
+  const base = Context.omit(Tracer.ParentSpan)(context) as Context.Context<R>
+  const complete = (current: Context.Context<never>): Context.Context<R> => Context.merge(base, current)
+  return LanguageModel.make({
+    // The same function; its type says less, since it serves any schema from one cache.
     codecTransformer: structuredOutput as unknown as LanguageModel.CodecTransformer,
     generateText: (provider) =>
       runWhole(llm, requestOf(provider, options.settings), (answer) => Effect.succeed(answer)).pipe(
@@ -41,14 +48,15 @@ export const make = <E, R>(
           options.onReceipt?.(settled.receipt)
           return [...settled.answer]
         }),
-        Effect.provideContext(context)
+        Effect.updateContext(complete)
       ),
     streamText: (provider) =>
       runStream(llm, requestOf(provider, options.settings)).pipe(
         Stream.mapError((error) => options.onError(error, "streamText")),
-        Stream.provideContext(context)
+        Stream.updateContext(complete)
       )
   })
+}
 
 const identifier = /^[\w.-]{1,64}$/
 
