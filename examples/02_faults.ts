@@ -2,7 +2,7 @@
  * What becomes of each fault, over real HTTP: a server that misbehaves on command, and one stack of policies.
  */
 import { NodeRuntime } from "@effect/platform-node"
-import { Llm, Receipt, Retry } from "effect-bulwark"
+import { Llm, Receipt } from "effect-bulwark"
 import { OpenAiChat, Provider } from "effect-bulwark/providers"
 import { FaultServer } from "effect-bulwark/testing"
 import { Console, Effect, Layer, Schedule } from "effect"

@@ -39,7 +39,7 @@ const ask = (city: string): Effect.Effect<
 > =>
   Effect.map(
     Llm.generateText(llm, { prompt: `What is the weather in ${city}?`, toolkit }),
-    (answer) => answer.toolResults.map((result) => `${result.result.celsius} °C`).join()
+    (answer) => answer.toolResults.map((result) => result.isFailure ? "no answer" : `${result.result.celsius} °C`).join()
   )
 
 const main = Effect.gen(function*() {

@@ -141,15 +141,14 @@ export const make = <E, R>(options: {
 export const attempt = <E, R>(
   open: Effect.Effect<Opened, E, R | Scope.Scope>
 ): Effect.Effect<Opened, E, R | Scope.Scope> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(Effect.scope, (scope) => {
-      const child = Scope.forkUnsafe(scope)
-      return Effect.onExit(
-        restore(Scope.provide(open, child)),
-        (exit) => Exit.isFailure(exit) ? Scope.close(child, exit) : Effect.void
-      )
-    })
-  )
+  Effect.flatMap(Effect.scope, (scope) => {
+    // An interruption between this line and the next leaves an empty scope to the call's own.
+    const child = Scope.forkUnsafe(scope)
+    return Effect.onExit(
+      Scope.provide(open, child),
+      (exit) => Exit.isFailure(exit) ? Scope.close(child, exit) : Effect.void
+    )
+  })
 
 /**
  * Sets request parameters for every call. What is set further out wins, and what the call itself sets wins over all.

@@ -130,7 +130,8 @@ const guard = <E, R>(
   const watch = new Watch(call, firstPart, idle, total)
   if (watch.isIdle()) return self.open(call)
   return Effect.map(
-    Llm.attempt(Effect.raceFirst(self.open(watch.inner), watch.opening)),
+    // Whoever goes on after a limit has passed closes what the open held (`Llm.attempt`): this policy does not go on.
+    Effect.raceFirst(self.open(watch.inner), watch.opening),
     (opened) => Opened.mapFlow(opened, (parts) => watch.flowing(parts))
   )
 }

@@ -171,7 +171,7 @@ const flow = (
   }
   const next: Pull.Pull<Parts, StreamInterrupted> = Pull.matchEffect(pull, {
     onSuccess: (parts) => {
-      see(call, record, parts)
+      for (const part of parts) record.see(part)
       return hand(parts)
     },
     onFailure: (cause) =>

@@ -17,13 +17,13 @@ import * as Part from "../Part.ts"
 import * as Receipt from "../Receipt.ts"
 import { outcomeOf, Recorder } from "./recorder.ts"
 
-const hex = (random: Random.Random): string =>
-  (random.nextDoubleUnsafe() * 0x1_0000_0000 >>> 0).toString(16).padStart(8, "0")
+/** 48 random bits. */
+const operationId = (random: Random.Random): string =>
+  `op_${Math.floor(random.nextDoubleUnsafe() * 2 ** 48).toString(16).padStart(12, "0")}`
 
 const makeCall = (fiber: Fiber.Fiber<unknown, unknown>, mode: Call["mode"], request: Request): Call => {
-  const random = fiber.getRef(Random.Random)
   const attribution = fiber.getRef(Attribution.Current)
-  const id = `op_${hex(random)}${hex(random)}`
+  const id = operationId(fiber.getRef(Random.Random))
   return {
     id,
     mode,
