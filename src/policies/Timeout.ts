@@ -187,6 +187,8 @@ class Watch {
   /** What is waited for, and since when: an attempt's first part, or the next part; nothing while the consumer reads. */
   private waiting: "firstPart" | "idle" | "nothing" = "firstPart"
   private since: number
+  /** Where in the receipt the attempts begin that are watched here. */
+  private readonly firstAttempt: number
 
   constructor(call: Call, firstPart: number | undefined, idle: number | undefined, total: number | undefined) {
     this.call = call
@@ -194,6 +196,7 @@ class Watch {
     this.idle = idle
     this.total = total
     this.since = call.recorder.now()
+    this.firstAttempt = call.recorder.attempts.length
     const deadline = total === undefined ? undefined : this.since + total
     // A deadline further out is whoever set it to keep.
     this.ownDeadline = deadline === undefined || (call.deadline !== undefined && call.deadline <= deadline)
@@ -251,8 +254,11 @@ class Watch {
       return Effect.andThen(Effect.sleep(this.idle ?? this.firstPart ?? Infinity), this.opening)
     }
     if (now < next.at) return Effect.andThen(Effect.sleep(next.at - now), this.opening)
+    const timedOut = new TimedOut({ phase: next.phase, limit: Duration.millis(next.limit) })
+    // The request is interrupted, but the receipt should say why.
+    this.call.recorder.endSince(this.firstAttempt, timedOut._tag)
     this.call.recorder.event("timeout", next.phase)
-    return Effect.fail(new TimedOut({ phase: next.phase, limit: Duration.millis(next.limit) }))
+    return Effect.fail(timedOut)
   })
 
   /** Goes on watching while the answer flows. */
@@ -282,10 +288,7 @@ class Watch {
   }
 
   private interrupted(timedOut: TimedOut): StreamInterrupted {
-    const { recorder } = this.call
-    const serving = recorder.serving!
-    const interrupted = serving.interrupted("timedOut", timedOut)
-    serving.end(interrupted._tag, recorder.now())
-    return interrupted
+    // An answer that flows has an attempt that serves it.
+    return this.call.recorder.serving!.interrupted("timedOut", timedOut)
   }
 }

@@ -13,7 +13,8 @@ import * as Stream from "effect/Stream"
 import type { Call } from "../Call.ts"
 import * as Opened from "../Opened.ts"
 import * as Part from "../Part.ts"
-import { ContentFiltered, type InterruptionCause, type ProviderError, ServerError, type StreamInterrupted } from "./errors.ts"
+import { contentFiltered } from "./contentFilter.ts"
+import { type ContentFiltered, type InterruptionCause, type ProviderError, ServerError, type StreamInterrupted } from "./errors.ts"
 import { toPull } from "./pull.ts"
 import { type AttemptRecord, outcomeOfCause } from "./recorder.ts"
 
@@ -64,6 +65,12 @@ const settleWhole = (
   return Effect.succeed(Opened.whole(parts))
 }
 
+// What a server sends after the terminal part is not part of the answer, also where it comes in the same piece.
+const upToFinish = (parts: Parts): Parts => {
+  const finish = parts.findIndex((part) => part.type === "finish")
+  return finish === -1 || finish === parts.length - 1 ? parts : parts.slice(0, finish + 1) as unknown as Parts
+}
+
 /** Looks at parts as they arrive; true when there is content among them. */
 const see = (call: Call, record: AttemptRecord, parts: Parts): boolean => {
   let content = false
@@ -79,7 +86,7 @@ const see = (call: Call, record: AttemptRecord, parts: Parts): boolean => {
 const failureOf = (record: AttemptRecord): ContentFiltered | ServerError | undefined => {
   switch (record.finishReason) {
     case "content-filter":
-      return new ContentFiltered({ provider: record.provider, model: record.model, stage: "answer", categories: [] })
+      return contentFiltered(record, record.finishMetadata)
     case "error":
       return new ServerError({ provider: record.provider, model: record.model })
     default:
@@ -99,7 +106,8 @@ const collect = (
   held: Array<Part.Part>
 ): Effect.Effect<Opened.Opened, ProviderError> =>
   Pull.matchEffect(pull, {
-    onSuccess: (parts) => {
+    onSuccess: (arrived) => {
+      const parts = upToFinish(arrived)
       see(call, record, parts)
       for (const part of parts) held.push(part)
       return record.finishReason === undefined ? collect(call, record, pull, held) : finishCollected(call, record, held)
@@ -128,7 +136,8 @@ const commit = (
   held: ReadonlyArray<Part.Part>
 ): Effect.Effect<Opened.Opened, ProviderError, Scope.Scope> =>
   Pull.matchEffect(pull, {
-    onSuccess: (parts) => {
+    onSuccess: (arrived) => {
+      const parts = upToFinish(arrived)
       const content = see(call, record, parts)
       const all = held.length === 0 ? parts : [...held, ...parts] as unknown as Parts
       if (!content) return commit(call, record, pull, all)
@@ -170,16 +179,16 @@ const flow = (
     return Arr.isReadonlyArrayNonEmpty(rest) ? Effect.succeed(rest) : fail(failed)
   }
   const next: Pull.Pull<Parts, StreamInterrupted> = Pull.matchEffect(pull, {
-    onSuccess: (parts) => {
+    onSuccess: (arrived) => {
+      const parts = upToFinish(arrived)
       for (const part of parts) record.see(part)
       return hand(parts)
     },
-    onFailure: (cause) =>
-      Effect.failCause(Cause.map(cause, (error) => {
-        const interrupted = interruption(record, error)
-        end(interrupted._tag)
-        return interrupted
-      })),
+    onFailure: (cause) => {
+      const interrupted = Cause.map(cause, (error) => interruption(record, error))
+      end(outcomeOfCause(interrupted))
+      return Effect.failCause(interrupted)
+    },
     onDone: () => fail(record.interrupted("unfinished"))
   })
   const step: Pull.Pull<Parts, StreamInterrupted> = Effect.suspend(() => {
@@ -189,7 +198,6 @@ const flow = (
       return hand(parts)
     }
     if (failed !== undefined) return fail(failed)
-    // What a server sends after the terminal part is not part of the answer.
     return record.finishReason === undefined ? next : Cause.done()
   })
   return Effect.as(

@@ -2,6 +2,7 @@
  * A receipt under construction. It is mutable on purpose: it is written on the hot path of every part, by one fiber at a
  * time, and read once.
  */
+import type * as Response from "effect/ai/Response"
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Exit from "effect/Exit"
@@ -22,6 +23,7 @@ export class AttemptRecord {
   outcome: string | undefined = undefined
   usage: Usage.Usage | undefined = undefined
   finishReason: string | undefined = undefined
+  finishMetadata: Response.ProviderMetadata | undefined = undefined
   private readonly text: Array<string> = []
 
   constructor(provider: string, model: string, startedAt: number) {
@@ -52,6 +54,7 @@ export class AttemptRecord {
       case "finish":
         this.usage = Usage.fromEncoded(part.usage)
         this.finishReason = part.reason
+        this.finishMetadata = part.metadata
         return true
       default:
         return true
@@ -109,6 +112,12 @@ export class Recorder {
     const attempt = new AttemptRecord(provider, model, this.now())
     this.attempts.push(attempt)
     return attempt
+  }
+
+  /** Ends the attempts that still run of those that began at an index or later. */
+  endSince(index: number, outcome: string): void {
+    const now = this.now()
+    for (const attempt of this.attempts.slice(index)) attempt.end(outcome, now)
   }
 
   event(type: Receipt.Event["type"], reason: string, delayMillis?: number): void {
