@@ -7,10 +7,10 @@
  * another one).
  */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import { Config, Console, Effect, FileSystem, Layer, Option, type Redacted, Schema, Stream } from "effect"
 import { Attribution, Llm, Plan, Receipt, Retry } from "effect-bulwark"
 import { OpenAiChat, Provider } from "effect-bulwark/providers"
 import { FaultServer } from "effect-bulwark/testing"
-import { Config, Console, Effect, FileSystem, Layer, Option, Redacted, Schema, Stream } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { styleText } from "node:util"
 
@@ -51,7 +51,10 @@ const program = Effect.fn("quickstart")(function*(model: string, fallback: strin
   yield* Console.log("")
 
   yield* heading("The same document, as data")
-  const facts = yield* Llm.generateObject(summarizer, { prompt: `What does this document say?\n\n${document}`, schema: Facts })
+  const facts = yield* Llm.generateObject(summarizer, {
+    prompt: `What does this document say?\n\n${document}`,
+    schema: Facts
+  })
   yield* Console.log(`${facts.value.keyword}:\n${facts.value.claims.map((claim) => `- ${claim}`).join("\n")}`)
 })
 
@@ -59,7 +62,9 @@ const heading = (text: string) => Console.log(`\n${styleText(["bold", "cyan"], t
 
 // Every call leaves a receipt, whether it succeeded or not.
 const showReceipt = (receipt: Receipt.Receipt) =>
-  Console.log(`\n${styleText("dim", `${Receipt.render(receipt)}\n(${receipt.operationId}, seconds after the call began)`)}`)
+  Console.log(
+    `\n${styleText("dim", `${Receipt.render(receipt)}\n(${receipt.operationId}, seconds after the call began)`)}`
+  )
 
 // ---- where the models are -------------------------------------------------------------------------------------------
 

@@ -2,10 +2,10 @@
  * What becomes of each fault, over real HTTP: a server that misbehaves on command, and one stack of policies.
  */
 import { NodeRuntime } from "@effect/platform-node"
+import { Console, Effect, Layer, Schedule } from "effect"
 import { Llm, Receipt } from "effect-bulwark"
 import { OpenAiChat, Provider } from "effect-bulwark/providers"
 import { FaultServer } from "effect-bulwark/testing"
-import { Console, Effect, Layer, Schedule } from "effect"
 import { FetchHttpClient } from "effect/http"
 
 class OpenAi extends Provider.Service<OpenAi>()("openai") {}

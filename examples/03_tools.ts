@@ -2,10 +2,10 @@
  * Tools are `effect/ai` toolkits: what their handlers need and how they fail stands in the type of the call.
  */
 import { NodeRuntime } from "@effect/platform-node"
+import { Console, Effect, Layer, Schema } from "effect"
 import { Llm, type LlmError, Retry } from "effect-bulwark"
 import { Provider } from "effect-bulwark/providers"
 import { ScriptedProvider } from "effect-bulwark/testing"
-import { Console, Effect, Layer, Schema } from "effect"
 import { Tool, Toolkit } from "effect/ai"
 
 class OpenAi extends Provider.Service<OpenAi>()("openai") {}
@@ -39,12 +39,15 @@ const ask = (city: string): Effect.Effect<
 > =>
   Effect.map(
     Llm.generateText(llm, { prompt: `What is the weather in ${city}?`, toolkit }),
-    (answer) => answer.toolResults.map((result) => result.isFailure ? "no answer" : `${result.result.celsius} °C`).join()
+    (answer) =>
+      answer.toolResults.map((result) => result.isFailure ? "no answer" : `${result.result.celsius} °C`).join()
   )
 
 const main = Effect.gen(function*() {
   yield* Console.log(`Paris: ${yield* ask("Paris")}`)
-  yield* Console.log(`Atlantis: ${yield* Effect.catchTag(ask("Atlantis"), "UnknownCity", (error) => Effect.succeed(error.message))}`)
+  yield* Console.log(
+    `Atlantis: ${yield* Effect.catchTag(ask("Atlantis"), "UnknownCity", (error) => Effect.succeed(error.message))}`
+  )
 }).pipe(Effect.provide(Layer.mergeAll(
   handlers,
   ScriptedProvider.layer(OpenAi, [

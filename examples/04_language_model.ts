@@ -2,10 +2,10 @@
  * Code written against `effect/ai` becomes resilient without a changed line: a chat, served by a stack of policies.
  */
 import { NodeRuntime } from "@effect/platform-node"
+import { Console, Effect, Layer } from "effect"
 import { Llm, Retry } from "effect-bulwark"
 import { Provider } from "effect-bulwark/providers"
 import { ScriptedProvider } from "effect-bulwark/testing"
-import { Console, Effect, Layer } from "effect"
 import { Chat } from "effect/ai"
 
 // ---- this part knows nothing of Bulwark ----

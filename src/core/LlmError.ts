@@ -17,12 +17,19 @@
  */
 import * as AiError from "effect/ai/AiError"
 import type * as Duration from "effect/Duration"
-import { type LlmError as AnyLlmError } from "./internal/errors.ts"
+import type { LlmError as AnyLlmError } from "./internal/errors.ts"
 import { type Row, table } from "./internal/errorTable.ts"
 
 export * from "./internal/errors.ts"
 
 export {
+  /**
+   * One row of {@link table}.
+   *
+   * @category table
+   * @since 0.1.0
+   */
+  type Row,
   /**
    * The one table: what each failure means to policies, to one's own callers and to `effect/ai`.
    *
@@ -33,14 +40,7 @@ export {
    * @category table
    * @since 0.1.0
    */
-  table,
-  /**
-   * One row of {@link table}.
-   *
-   * @category table
-   * @since 0.1.0
-   */
-  type Row
+  table
 }
 
 /**

@@ -84,8 +84,10 @@ const mergeMetadata = (self: Metadata, that: Metadata): Metadata => {
 const isJsonObject = (value: unknown): value is { readonly [key: string]: Schema.Json } =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
-const withMetadata = <A extends object>(part: A, metadata: Metadata): A & { readonly metadata?: Response.ProviderMetadata } =>
-  metadata === undefined ? part : { ...part, metadata }
+const withMetadata = <A extends object>(
+  part: A,
+  metadata: Metadata
+): A & { readonly metadata?: Response.ProviderMetadata } => metadata === undefined ? part : { ...part, metadata }
 
 /**
  * Turns a full answer into the stream of parts that would have produced it.
@@ -233,7 +235,13 @@ const decodeStreamPart = Schema.decodeSync(Response.StreamPart())
 export const decode = (part: Part): Response.StreamPart<{}> => {
   switch (part.type) {
     case "text-delta":
-      return { [PartTypeId]: PartTypeId, type: part.type, id: part.id, delta: part.delta, metadata: part.metadata ?? {} }
+      return {
+        [PartTypeId]: PartTypeId,
+        type: part.type,
+        id: part.id,
+        delta: part.delta,
+        metadata: part.metadata ?? {}
+      }
     case "reasoning-delta":
     case "tool-params-delta":
       return Response.makePart(part.type, { id: part.id, delta: part.delta, metadata: part.metadata })

@@ -259,9 +259,11 @@ export const render = (receipt: Receipt): string => {
   const table = [head, ...ordered, total]
   // A decision may be wider than its column: nothing stands to its right.
   const widths = head.map((_, column) =>
-    Math.max(...[head, ...rows.slice(0, receipt.attempts.length).map((row) => row.cells), total].map((cells) =>
-      cells[column]?.length ?? 0
-    ))
+    Math.max(
+      ...[head, ...rows.slice(0, receipt.attempts.length).map((row) => row.cells), total].map((cells) =>
+        cells[column]?.length ?? 0
+      )
+    )
   )
   const line = (cells: ReadonlyArray<string>): string =>
     cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd()

@@ -37,7 +37,7 @@ export interface Step {
   /** The parts it sends. */
   readonly parts: ReadonlyArray<Part.Part>
   /** What comes after them: a proper end, a cut of the connection, silence, or a failure. Default: `end`. */
-  readonly then?: "end" | "cut" | "stall" | LlmError.ProviderError | undefined
+  readonly ending?: "end" | "cut" | "stall" | LlmError.ProviderError | undefined
 }
 
 /**
@@ -160,7 +160,7 @@ export const parts = (parts: ReadonlyArray<Part.Part>, options?: AnswerOptions):
 export const fail = (
   error: LlmError.ProviderError["_tag"] | LlmError.ProviderError,
   options?: { readonly delay?: Duration.Input | undefined }
-): Step => ({ delay: options?.delay, parts: [], then: typeof error === "string" ? errorOf(error) : error })
+): Step => ({ delay: options?.delay, parts: [], ending: typeof error === "string" ? errorOf(error) : error })
 
 /**
  * Is silent for ever.
@@ -168,7 +168,7 @@ export const fail = (
  * @category steps
  * @since 0.1.0
  */
-export const silence: Step = { parts: [], then: "stall" }
+export const silence: Step = { parts: [], ending: "stall" }
 
 /**
  * Sends pieces of text, and then breaks off: the connection is cut, goes silent, or the provider fails.
@@ -178,12 +178,12 @@ export const silence: Step = { parts: [], then: "stall" }
  */
 export const breakOff = (
   pieces: string | ReadonlyArray<string>,
-  then: "cut" | "stall" | LlmError.ProviderError["_tag"] | LlmError.ProviderError = "cut",
+  ending: "cut" | "stall" | LlmError.ProviderError["_tag"] | LlmError.ProviderError = "cut",
   options?: AnswerOptions
 ): Step => ({
   ...text(pieces, options),
   parts: text(pieces, options).parts.slice(0, -2),
-  then: typeof then === "string" && then !== "cut" && then !== "stall" ? errorOf(then) : then
+  ending: typeof ending === "string" && ending !== "cut" && ending !== "stall" ? errorOf(ending) : ending
 })
 
 const errorOf = (tag: LlmError.ProviderError["_tag"]): LlmError.ProviderError => {
@@ -205,9 +205,13 @@ const errorOf = (tag: LlmError.ProviderError["_tag"]): LlmError.ProviderError =>
 
 const cut = () => new LlmError.StreamInterrupted({ partial: Redacted.make(""), reason: "closed" })
 
-const ending = (step: Step): Effect.Effect<void, LlmError.ProviderError> => {
-  const then = step.then ?? "end"
-  return then === "end" ? Effect.void : then === "stall" ? Effect.never : Effect.fail(then === "cut" ? cut() : then)
+const end = (step: Step): Effect.Effect<void, LlmError.ProviderError> => {
+  const { ending = "end" } = step
+  return ending === "end"
+    ? Effect.void
+    : ending === "stall"
+    ? Effect.never
+    : Effect.fail(ending === "cut" ? cut() : ending)
 }
 
 const isNow = (duration: Duration.Input | undefined): boolean =>
@@ -222,11 +226,11 @@ const streamOf = (step: Step): Stream.Stream<Part.Part, LlmError.ProviderError> 
       // One part a pull, as it would come over a wire.
       Stream.rechunk(1)
     )
-  return Stream.unwrap(Effect.as(wait(step.delay), Stream.concat(sent, Stream.drain(Stream.fromEffect(ending(step))))))
+  return Stream.unwrap(Effect.as(wait(step.delay), Stream.concat(sent, Stream.drain(Stream.fromEffect(end(step))))))
 }
 
 const wholeOf = (step: Step): Effect.Effect<ReadonlyArray<Part.AnswerPart>, LlmError.ProviderError> =>
-  step.then === undefined && isNow(step.delay) && isNow(step.between)
+  step.ending === undefined && isNow(step.delay) && isNow(step.between)
     ? Effect.succeed(Part.toAnswer(step.parts))
     : Effect.map(Stream.runCollect(streamOf(step)), Part.toAnswer)
 
@@ -267,7 +271,9 @@ export const make = <Self>(provider: Provider.Key<Self>, script: Script): Script
       return step === undefined
         ? Effect.die(
           new Error(
-            `ScriptedProvider ${provider.providerName}: call ${index + 1} has no step; the script ends after ${script.length}`
+            `ScriptedProvider ${provider.providerName}: call ${
+              index + 1
+            } has no step; the script ends after ${script.length}`
           )
         )
         : Effect.succeed({ call: call as typeof calls[number], step })
@@ -277,11 +283,14 @@ export const make = <Self>(provider: Provider.Key<Self>, script: Script): Script
     calls,
     layer: Layer.succeed(provider, {
       whole: (request) =>
-        Effect.flatMap(take(request, "whole"), ({ call, step }) =>
-          Effect.onExit(wholeOf(step), (exit) =>
-            Effect.sync(() => {
-              call.outcome = outcomeOf(exit)
-            }))),
+        Effect.flatMap(
+          take(request, "whole"),
+          ({ call, step }) =>
+            Effect.onExit(wholeOf(step), (exit) =>
+              Effect.sync(() => {
+                call.outcome = outcomeOf(exit)
+              }))
+        ),
       stream: (request) =>
         Stream.unwrap(Effect.map(take(request, "stream"), ({ call, step }) => {
           let finished = false

@@ -1,10 +1,10 @@
 /**
  * What is measured of Bulwark: a provider that answers at once, alone and under each policy.
  */
-import { Llm, Retry } from "effect-bulwark"
-import { Provider } from "effect-bulwark/providers"
-import type { Part } from "effect-bulwark"
 import { Context, Effect, Stream } from "effect"
+import { Llm, Retry } from "effect-bulwark"
+import type { Part } from "effect-bulwark"
+import { Provider } from "effect-bulwark/providers"
 
 class OpenAi extends Provider.Service<OpenAi>()("openai") {}
 class Groq extends Provider.Service<Groq>()("groq") {}

@@ -17,7 +17,10 @@ const rounds = 7
  * Microseconds per run, by task. Tasks take turns for several rounds; of each round counts the median, of the rounds the
  * best: whatever else the machine does can only add.
  */
-const measure = async (tasks: Record<string, () => Promise<unknown>>, time: number): Promise<Record<string, number>> => {
+const measure = async (
+  tasks: Record<string, () => Promise<unknown>>,
+  time: number
+): Promise<Record<string, number>> => {
   const best: Record<string, number> = {}
   for (let round = 0; round < rounds; round++) {
     const bench = new Bench({ time, warmupTime: time / 2 })

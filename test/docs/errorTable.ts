@@ -8,7 +8,9 @@ const yes = (condition: boolean): string => condition ? "yes" : "no"
 /** The page. */
 export const render = (): string => {
   const rows = Object.entries(LlmError.table).map(([tag, row]) =>
-    `| \`${tag}\` | ${row.meaning} | ${yes(row.transient)} | ${yes(row.failsOver)} | ${row.breaker} | ${row.httpStatus} | \`${row.aiReason}\` | ${row.strategy} |`
+    `| \`${tag}\` | ${row.meaning} | ${yes(row.transient)} | ${
+      yes(row.failsOver)
+    } | ${row.breaker} | ${row.httpStatus} | \`${row.aiReason}\` | ${row.strategy} |`
   )
   return `# Errors
 

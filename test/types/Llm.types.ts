@@ -1,16 +1,17 @@
 /**
  * What every combinator does to `E` and `R`, pinned. This file is compiled, never run.
  */
+import { type Effect, type Layer, Schedule, Schema, type Stream } from "effect"
 import { Attribution, Llm, type LlmError, Receipt, Retry } from "effect-bulwark"
 import { Provider } from "effect-bulwark/providers"
-import { type Effect, type Layer, Schedule, Schema, type Stream } from "effect"
 import { type AiError, type LanguageModel, Tool, Toolkit } from "effect/ai"
 import { expectTypeOf } from "vitest"
 
 class OpenAi extends Provider.Service<OpenAi>()("openai") {}
 class Anthropic extends Provider.Service<Anthropic>()("anthropic") {}
 
-type ErrorTag<L extends Llm.Any> = Llm.Error<L> extends infer E ? E extends { readonly _tag: infer T } ? T : never : never
+type ErrorTag<L extends Llm.Any> = Llm.Error<L> extends infer E ? E extends { readonly _tag: infer T } ? T : never
+  : never
 
 // ---- a provider and a model ----
 expectTypeOf(OpenAi.providerName).toEqualTypeOf<"openai">()

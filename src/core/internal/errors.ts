@@ -4,8 +4,8 @@
 import * as Duration from "effect/Duration"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import { describe } from "./describe.ts"
 import { Usage } from "../Usage.ts"
+import { describe } from "./describe.ts"
 
 const fields = {
   /** The name of the provider service that failed. */
@@ -129,7 +129,10 @@ export class ConnectionFailed extends make<ConnectionFailed>()("ConnectionFailed
  */
 export class AuthenticationFailed extends make<AuthenticationFailed>()("AuthenticationFailed", {}) {
   override get message(): string {
-    return describe(this, { what: "the provider does not accept the key", mend: "check the key that the layer is given" })
+    return describe(this, {
+      what: "the provider does not accept the key",
+      mend: "check the key that the layer is given"
+    })
   }
 }
 
@@ -156,7 +159,10 @@ export class PermissionDenied extends make<PermissionDenied>()("PermissionDenied
  */
 export class ModelNotFound extends make<ModelNotFound>()("ModelNotFound", {}) {
   override get message(): string {
-    return describe(this, { what: "there is no such model", mend: "check the model's name and the account's access to it" })
+    return describe(this, {
+      what: "there is no such model",
+      mend: "check the model's name and the account's access to it"
+    })
   }
 }
 

@@ -14,7 +14,13 @@ import type { Call } from "../Call.ts"
 import * as Opened from "../Opened.ts"
 import * as Part from "../Part.ts"
 import { contentFiltered } from "./contentFilter.ts"
-import { type ContentFiltered, type InterruptionCause, type ProviderError, ServerError, type StreamInterrupted } from "./errors.ts"
+import {
+  type ContentFiltered,
+  type InterruptionCause,
+  type ProviderError,
+  ServerError,
+  type StreamInterrupted
+} from "./errors.ts"
 import { toPull } from "./pull.ts"
 import { type AttemptRecord, outcomeOfCause } from "./recorder.ts"
 

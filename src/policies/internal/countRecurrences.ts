@@ -35,11 +35,11 @@ export const countRecurrences = <Output, Input, Error, Services>(
     let now = 0
     for (let times = 0; times < most; times++) {
       const delay = yield* Pull.matchEffect(step(now, input), {
-        onSuccess: ([, delay]) => Effect.succeed<Duration.Duration | undefined>(delay),
-        onDone: () => Effect.succeed(undefined),
+        onSuccess: ([, delay]): Effect.Effect<Duration.Duration | void> => Effect.succeed(delay),
+        onDone: () => Effect.void,
         onFailure: Effect.failCause
       })
-      if (delay === undefined) return times
+      if (!Duration.isDuration(delay)) return times
       now += Duration.toMillis(delay)
     }
     return Infinity

@@ -3,7 +3,6 @@
  */
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
-import type { ErrorBody } from "./wire.ts"
 
 export interface Tool {
   readonly name: string
@@ -30,6 +29,14 @@ export interface ChatRequest {
   readonly tool: Tool | undefined
   /** The schema that the answer must satisfy, if any; `true` for any object. */
   readonly schema: unknown
+}
+
+/** What is wrong with a request, as the official API says it. */
+export interface ErrorBody {
+  readonly message: string
+  readonly type: string
+  readonly param: string | null
+  readonly code: string | null
 }
 
 type Checked<A> = Result.Result<A, ErrorBody>

@@ -2,13 +2,9 @@
  * The objects of the Chat Completions wire format, in the field order of the real API.
  */
 import type { Answer } from "./answer.ts"
+import type { ErrorBody } from "./request.ts"
 
-export interface ErrorBody {
-  readonly message: string
-  readonly type: string
-  readonly param: string | null
-  readonly code: string | null
-}
+export type { ErrorBody }
 
 /** What every object of one answer repeats. */
 export interface Envelope {

@@ -1,0 +1,52 @@
+/**
+ * Everything that must hold before a change goes in: `npm run check`. Stops at the first step that fails.
+ */
+import { spawn } from "node:child_process"
+import { delimiter } from "node:path"
+import { fileURLToPath } from "node:url"
+
+const root = fileURLToPath(new URL("../", import.meta.url))
+
+const steps: ReadonlyArray<readonly [name: string, command: string]> = [
+  ["types", "tsc --project tsconfig.json"],
+  ["types without Node", "tsc --project .ci/tsconfig.portable.json"],
+  ["effect diagnostics", "effect-tsgo diagnostics --project tsconfig.json --strict --format text"],
+  ["lint", "oxlint"],
+  ["format", "dprint check"],
+  ["tests, doc examples, examples", "vitest run"],
+  ["build", "npm run build"],
+  ["package", "node .ci/packed.ts"],
+  ["publint", "publint --strict"]
+]
+
+// Whoever has just run the tests need not run them again.
+const done = process.env["BULWARK_TESTS_PASSED"] === "yes" ? ["vitest run"] : []
+
+const run = (command: string) =>
+  new Promise<{ readonly code: number | null; readonly output: string }>((resolve, reject) => {
+    const child = spawn(command, {
+      cwd: root,
+      shell: true,
+      env: { ...process.env, PATH: `${root}node_modules/.bin${delimiter}${process.env["PATH"]}` },
+      stdio: ["ignore", "pipe", "pipe"]
+    })
+    let output = ""
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => output += chunk.toString())
+    child.on("error", reject)
+    child.on("close", (code) => resolve({ code, output }))
+  })
+
+for (const [name, command] of steps) {
+  process.stdout.write(name.padEnd(34))
+  if (done.includes(command)) {
+    console.log("passed before")
+    continue
+  }
+  const start = performance.now()
+  const { code, output } = await run(command)
+  console.log(`${code === 0 ? "ok" : "FAILED"} ${((performance.now() - start) / 1000).toFixed(1)} s`)
+  if (code !== 0) {
+    console.log(`\n> ${command}\n\n${output}`)
+    process.exit(1)
+  }
+}
