@@ -3,8 +3,8 @@
  *
  * Without a key it talks to a server on this machine that misbehaves on purpose: the first model is rate limited, then cut
  * off, then well again; later it breaks off in mid-answer and is overloaded, and the second model takes over. With
- * `OPENAI_API_KEY` set it talks to the real thing (`OPENAI_BASE_URL`, `OPENAI_MODEL` and `OPENAI_FALLBACK_MODEL` choose
- * another one).
+ * `OPENAI_API_KEY` or `OPENAI_BASE_URL` set it talks to the real thing; `OPENAI_MODEL` and `OPENAI_FALLBACK_MODEL` name the
+ * models.
  */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Config, Console, Effect, FileSystem, Layer, Option, type Redacted, Schema, Stream } from "effect"
@@ -48,7 +48,6 @@ const program = Effect.fn("quickstart")(function*(model: string, fallback: strin
     Llm.textDeltas,
     Stream.runForEach((text) => Effect.sync(() => process.stdout.write(text)))
   )
-  yield* Console.log("")
 
   yield* heading("The same document, as data")
   const facts = yield* Llm.generateObject(summarizer, {
@@ -63,7 +62,7 @@ const heading = (text: string) => Console.log(`\n${styleText(["bold", "cyan"], t
 // Every call leaves a receipt, whether it succeeded or not.
 const showReceipt = (receipt: Receipt.Receipt) =>
   Console.log(
-    `\n${styleText("dim", `${Receipt.render(receipt)}\n(${receipt.operationId}, seconds after the call began)`)}`
+    `\n\n${styleText("dim", `${Receipt.render(receipt)}\n(${receipt.operationId}, seconds after the call began)`)}`
   )
 
 // ---- where the models are -------------------------------------------------------------------------------------------
@@ -74,12 +73,11 @@ const providers = (options: OpenAiChat.Options) =>
     Layer.provide(FetchHttpClient.layer)
   )
 
-const real = (apiKey: Redacted.Redacted) =>
+const real = (options: { readonly baseUrl?: string | undefined; readonly apiKey?: Redacted.Redacted | undefined }) =>
   Effect.gen(function*() {
-    const baseUrl = yield* Config.String("OPENAI_BASE_URL").pipe(Config.withDefault("https://api.openai.com/v1"))
     const model = yield* Config.String("OPENAI_MODEL").pipe(Config.withDefault("gpt-5-mini"))
-    const fallback = yield* Config.String("OPENAI_FALLBACK_MODEL").pipe(Config.withDefault("gpt-5-nano"))
-    yield* Effect.provide(program(model, fallback), providers({ baseUrl, apiKey }))
+    const fallback = yield* Config.String("OPENAI_FALLBACK_MODEL").pipe(Config.withDefault(model))
+    yield* Effect.provide(program(model, fallback), providers(options))
   })
 
 const rehearsed = Effect.gen(function*() {
@@ -93,13 +91,16 @@ const rehearsed = Effect.gen(function*() {
     FaultServer.overloaded,
     FaultServer.overloaded
   ])
-  yield* Console.log(styleText("dim", `No OPENAI_API_KEY: talking to a server with faults at ${server.url}`))
+  yield* Console.log(
+    styleText("dim", `No OPENAI_API_KEY and no OPENAI_BASE_URL: talking to a server with faults at ${server.url}`)
+  )
   yield* Effect.provide(program("gpt-5-mini", "gpt-5-nano"), providers({ baseUrl: server.url }))
 })
 
 const main = Effect.gen(function*() {
-  const apiKey = yield* Config.option(Config.Redacted("OPENAI_API_KEY"))
-  yield* Option.match(apiKey, { onNone: () => rehearsed, onSome: real })
+  const apiKey = Option.getOrUndefined(yield* Config.option(Config.Redacted("OPENAI_API_KEY")))
+  const baseUrl = Option.getOrUndefined(yield* Config.option(Config.String("OPENAI_BASE_URL")))
+  yield* apiKey === undefined && baseUrl === undefined ? rehearsed : real({ apiKey, baseUrl })
 }).pipe(
   Receipt.observe(showReceipt),
   Attribution.annotate({ feature: "quickstart" }),

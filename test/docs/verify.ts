@@ -118,7 +118,8 @@ const start = (): ChildProcess =>
   fork(fileURLToPath(new URL("worker.ts", import.meta.url)), [hook], {
     cwd: root,
     execArgv: ["--conditions=effect-bulwark/source", "--import", new URL("../offline.ts", import.meta.url).href],
-    silent: true
+    // What they print is of no interest, and a pipe that nobody empties would stop them.
+    stdio: ["ignore", "ignore", "pipe", "ipc"]
   })
 
 const ask = async (

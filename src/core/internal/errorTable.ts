@@ -126,7 +126,7 @@ export const table = {
     httpStatus: 400,
     aiReason: "ContentPolicyError",
     meaning: "A content policy refused the prompt or withheld the answer.",
-    strategy: "Log and handle it; it is never routed around unless asked for by name."
+    strategy: "Log and handle it; it is not routed around."
   },
   MalformedResponse: {
     transient: true,
@@ -144,7 +144,7 @@ export const table = {
     httpStatus: 502,
     aiReason: "InternalProviderError",
     meaning: "The answer broke off after it had begun.",
-    strategy: "Retried and failed over only while nothing has reached the consumer; after that, resume if asked to."
+    strategy: "Retried and failed over only while nothing has reached the consumer; after that the caller decides."
   },
   OutputTruncated: {
     transient: false,

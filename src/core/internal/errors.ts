@@ -227,7 +227,7 @@ export class ContentFiltered extends make<ContentFiltered>()("ContentFiltered", 
     return describe(this, {
       what: `the provider's content policy refused the ${this.stage}` +
         (this.categories.length === 0 ? "" : ` (${this.categories.join(", ")})`),
-      mend: "it is not sent elsewhere unless you ask for that by name"
+      mend: "the prompt is not sent to another model"
     })
   }
 }
