@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Llm, LlmError, Plan, Retry } from "effect-bulwark"
 import { Clock, Effect, Schedule } from "effect"
+import { Llm, LlmError, Plan, Retry } from "effect-bulwark"
 import { anthropic, openai } from "./support/stack.ts"
 
 const twice = Schedule.recurs(2)
@@ -100,7 +100,9 @@ describe("Plan.worstCase", () => {
     assert.strictEqual(worst(openai.pipe(Llm.retry(byGuard))), Infinity)
     const failing = Schedule.recurs(3).pipe(Schedule.tap(() => Effect.fail("no" as const)))
     assert.strictEqual(worst(openai.pipe(Llm.retry(failing))), Infinity)
-    const asynchronous = Schedule.recurs(3).pipe(Schedule.tap(() => Effect.andThen(Effect.sleep(1), Clock.currentTimeMillis)))
+    const asynchronous = Schedule.recurs(3).pipe(
+      Schedule.tap(() => Effect.andThen(Effect.sleep(1), Clock.currentTimeMillis))
+    )
     assert.strictEqual(worst(openai.pipe(Llm.retry(asynchronous))), Infinity)
   })
 

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Effect, Schema, Stream } from "effect"
 import { Call, Llm } from "effect-bulwark"
 import { ScriptedProvider } from "effect-bulwark/testing"
-import { Effect, Schema, Stream } from "effect"
 import { Tool, Toolkit } from "effect/ai"
 import { OpenAi, question } from "./support/stack.ts"
 

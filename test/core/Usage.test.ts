@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Usage } from "effect-bulwark"
 import { Schema } from "effect"
+import { Usage } from "effect-bulwark"
 
 const tokens = Schema.Literals([0, 1, 40, 100_000])
 const encoded = Schema.Struct({
