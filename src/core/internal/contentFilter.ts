@@ -1,6 +1,6 @@
 /**
- * What an adapter knows of a content filter that ended an answer, on its way to the error. It travels on the `finish` part,
- * beside the usage, because what the filter has withheld is paid for all the same.
+ * What an adapter knows of a content filter that ended an answer, on its way to the error. It travels on the `finish`
+ * part, beside the usage, because what the filter has withheld is paid for all the same.
  */
 import type * as Response from "effect/ai/Response"
 import * as Redacted from "effect/Redacted"

@@ -76,15 +76,23 @@ export const runStream = <E, R>(
   Stream.unwrap(Effect.withFiber((fiber) => {
     const call = makeCall(fiber, "stream", request)
     const observer = fiber.getRef(Receipt.Observer)
+    let flowing = false
     // Registered before anything else, so that it runs after every attempt has ended.
     return Effect.andThen(
-      Effect.addFinalizer((exit) => observer(call.recorder.close(outcomeOfStream(call.recorder, exit)))),
-      Effect.map(llm.open(call), Opened.stream)
+      Effect.addFinalizer((exit) =>
+        observer(call.recorder.close(flowing ? outcomeOfFlow(call.recorder, exit) : outcomeOf(exit)))
+      ),
+      Effect.map(llm.open(call), (opened) => {
+        flowing = true
+        return Opened.stream(opened)
+      })
     )
   }))
 
-// A consumer that stops reading ends its stream with success, but has not had the answer.
-const outcomeOfStream = (recorder: Recorder, exit: Exit.Exit<unknown, unknown>): string =>
-  Exit.isSuccess(exit) && recorder.serving !== undefined
-    ? recorder.serving.outcome ?? "interrupted"
-    : outcomeOf(exit)
+// The exit is that of whoever reads. One who stops reading ends the stream with success, but has not had the answer; and what
+// a reader's own code fails with is no failure of the call.
+const outcomeOfFlow = (recorder: Recorder, exit: Exit.Exit<unknown, unknown>): string => {
+  const outcome = outcomeOf(exit)
+  if (outcome === "interrupted" || outcome === "StreamInterrupted") return outcome
+  return recorder.serving?.outcome ?? (outcome === "success" ? outcome : "interrupted")
+}

@@ -1,0 +1,7 @@
+/**
+ * The upstreams a program can ask: the provider service, and its adapters. One namespace a concept.
+ *
+ * @since 0.1.0
+ */
+export * as OpenAiChat from "./OpenAiChat.ts"
+export * as Provider from "./Provider.ts"

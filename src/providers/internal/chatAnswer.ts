@@ -1,0 +1,78 @@
+/**
+ * Reads a full Chat Completions answer.
+ */
+import type { ProviderError } from "../../core/LlmError.ts"
+import type { AnswerPart } from "../../core/Part.ts"
+import { finishedParams, readCalls, readContent } from "./chatContent.ts"
+import { finishPart, finishReason, isNativeError, metadataPart, usageField } from "./chatFinish.ts"
+import { isError, type RestoreParams } from "./chatStream.ts"
+import { classifyInBand, type Exchange, identifiers, malformed, webPage } from "./classify.ts"
+import { filteredCategories } from "./errorBody.ts"
+import { fields, isFields, isHtml, items, json, Names, text, trimBody } from "./read.ts"
+
+/** The parts of an answer, or why it is none. */
+export type Read = { readonly parts: ReadonlyArray<AnswerPart> } | { readonly failure: ProviderError }
+
+/** Reads the body of a response with status 200, which may be an error all the same. */
+export const readAnswer = (exchange: Exchange, body: string, restore: RestoreParams): Read => {
+  const trimmed = trimBody(body)
+  if (isHtml(trimmed)) return { failure: webPage(exchange) }
+  if (trimmed === "") return { failure: malformed(exchange, "it is empty") }
+  const value = json(trimmed)
+  // Most likely cut off, which need not happen again.
+  if (value === undefined) return { failure: malformed(exchange, "it is not JSON, or not whole") }
+  const answer = Array.isArray(value) ? value.find(isFields) : value
+  if (!isFields(answer)) return { failure: malformed(exchange, "it is not a JSON object") }
+  if (isError(answer)) return { failure: classifyInBand(exchange, answer) }
+  const choice = items(answer["choices"]).find(isFields)
+  if (choice === undefined) return { failure: malformed(exchange, "it has no choices") }
+  if (isFields(choice["error"])) return { failure: classifyInBand(exchange, choice) }
+  const message = choice["message"]
+  if (!isFields(message)) return { failure: malformed(exchange, "its choice has no message") }
+
+  const parts: Array<AnswerPart> = []
+  const metadata = metadataPart(answer)
+  if (metadata !== undefined) parts.push(metadata)
+  let refusal = ""
+  readContent(message, {
+    text: (words) => parts.push({ type: "text", text: words }),
+    reasoning: (words) => parts.push({ type: "reasoning", text: words }),
+    refusal: (words) => {
+      refusal += words
+    }
+  })
+  const raw = text(choice["finish_reason"])
+  const mapped = isNativeError(choice) ? "error" : finishReason(raw ?? "")
+  const calls = readCalls(message)
+  const reason = refusal !== "" && (mapped === "stop" || mapped === "unknown")
+    ? "content-filter"
+    : calls.length > 0 && (mapped === "stop" || mapped === "other" || mapped === "unknown")
+    ? "tool-calls"
+    : mapped
+  if (reason !== "content-filter" && reason !== "error") {
+    for (const [index, { custom, id, name, params }] of calls.entries()) {
+      const finished = finishedParams(params, custom)
+      if (name !== undefined && finished !== undefined) {
+        parts.push({ type: "tool-call", id: id ?? `call_${index}`, name, params: restore(name, finished) })
+      } else if (reason !== "length") {
+        const problem = name === undefined ? "a tool call has no name" : "the parameters of a tool call are not JSON"
+        return { failure: malformed(exchange, problem) }
+      }
+    }
+  }
+  parts.push(finishPart(reason, {
+    raw,
+    native: text(choice["native_finish_reason"]),
+    systemFingerprint: text(answer["system_fingerprint"]),
+    serviceTier: text(answer["service_tier"]),
+    usage: usageField(answer),
+    refusal: text(refusal),
+    categories: identifiers(
+      new Names(exchange.origin.secrets),
+      filteredCategories(fields(choice["content_filter_results"]))
+    ),
+    malformedChunks: 0,
+    errorAfterFinish: undefined
+  }))
+  return { parts }
+}

@@ -1,0 +1,234 @@
+/**
+ * One request over Chat Completions and its answer, whole or streamed.
+ */
+import * as Arr from "effect/Array"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type * as HttpClientError from "effect/http/HttpClientError"
+import type * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as Pull from "effect/Pull"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { ProviderError } from "../../core/LlmError.ts"
+import * as Part from "../../core/Part.ts"
+import type { Request } from "../Provider.ts"
+import { readAnswer } from "./chatAnswer.ts"
+import { type Dialect, encodeRequest } from "./chatRequest.ts"
+import { ChatStream, type RestoreParams } from "./chatStream.ts"
+import { classifyResponse, type Exchange, malformed } from "./classify.ts"
+import { brokenStream, classifyConnection, classifyUnsent } from "./classifyTransport.ts"
+import type { Endpoint } from "./endpoint.ts"
+import { type BytesPull, collect, pullBytes, type Send } from "./http.ts"
+import { errorField, SseDecoder, type SseEvent, startsLikeEvents } from "./sse.ts"
+import { toolSchema } from "./toolSchema.ts"
+
+/** What every request of one provider shares. */
+export interface Channel {
+  readonly provider: string
+  readonly endpoint: Endpoint
+  readonly dialect: Dialect
+  readonly send: Send<ProviderError>
+}
+
+/** Asks for the whole answer. */
+export const whole = (
+  channel: Channel,
+  request: Request
+): Effect.Effect<ReadonlyArray<Part.AnswerPart>, ProviderError> =>
+  Effect.scoped(
+    Effect.flatMap(open(channel, request, false), ({ exchange, response }) =>
+      Effect.matchEffect(collect(response, channel.endpoint.maxBodyBytes), {
+        onFailure: (error) =>
+          Effect.fail(classifyConnection(exchange.origin, error)),
+        onSuccess: (body) => {
+          if (!body.whole) {
+            return Effect.fail(tooLarge(exchange))
+          }
+          const restore = restoreFor(request)
+          // Some gateways stream whether asked to or not.
+          if (startsLikeEvents(body.text)) return readEvents(channel, exchange, restore, body.text)
+          const read = readAnswer(exchange, body.text, restore)
+          return "failure" in read ? Effect.fail(read.failure) : Effect.succeed(read.parts)
+        }
+      }))
+  )
+
+/** Asks for the answer in parts. */
+export const stream = (channel: Channel, request: Request): Stream.Stream<Part.Part, ProviderError> =>
+  Stream.unwrap(
+    Effect.flatMap(open(channel, request, true), ({ exchange, response }) =>
+      Effect.flatMap(pullBytes(response), (bytes) => {
+        const reader = new Reader(channel.endpoint, exchange, restoreFor(request))
+        return Effect.as(
+          Effect.addFinalizer(() =>
+            reader.ended || !reader.chat.done ? Effect.void : drain(bytes)
+          ),
+          Stream.fromPull(Effect.succeed(pullParts(bytes, reader)))
+        )
+      }))
+  )
+
+interface Opened {
+  readonly exchange: Exchange
+  readonly response: HttpClientResponse.HttpClientResponse
+}
+
+// Enough for what an error has to say, whatever a server appends to it.
+const maxErrorBytes = 65_536
+
+const open = (
+  { dialect, endpoint, provider, send }: Channel,
+  request: Request,
+  streamed: boolean
+): Effect.Effect<Opened, ProviderError, Scope.Scope> => {
+  const body = encodeRequest(provider, request, dialect, streamed)
+  if (Result.isFailure(body)) return Effect.fail(body.failure)
+  const origin = { provider, model: request.model, secrets: endpoint.secrets }
+  const accept = streamed ? "text/event-stream, application/json" : "application/json"
+  const sent = send(
+    endpoint.request(request.model, body.success, accept),
+    (error) => classifyUnsent(origin, error)
+  )
+  return Effect.flatMap(
+    sent,
+    (response) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now): Effect.Effect<Opened, ProviderError, Scope.Scope> => {
+        const exchange: Exchange = { origin, status: response.status, headers: response.headers, now }
+        if (response.status >= 200 && response.status < 300) return Effect.succeed({ exchange, response })
+        return Effect.flatMap(readError(response), (text) => Effect.fail(classifyResponse(exchange, text)))
+      })
+  )
+}
+
+// The status stands, whatever becomes of the body.
+const readError = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<string, never, Scope.Scope> =>
+  Effect.match(collect(response, maxErrorBytes), { onFailure: () => "", onSuccess: ({ text }) => text })
+
+/** Gives the parameters of strict tools' calls the form that the tools expect. */
+const restoreFor = ({ tools }: Request): RestoreParams => {
+  const byName = new Map(tools.map((tool) => [tool.name, tool]))
+  return (name, params) => {
+    const tool = byName.get(name)
+    return tool === undefined ? params : toolSchema(tool).restore(params)
+  }
+}
+
+const tooLarge = (exchange: Exchange): ProviderError =>
+  malformed(exchange, "it is larger than `maxBodyBytes` allows", { retryable: false })
+
+/** Reads the bytes of a streamed answer. */
+class Reader {
+  readonly chat: ChatStream
+  ended = false
+  private readonly decoder: SseDecoder
+  private readonly endpoint: Endpoint
+  private readonly exchange: Exchange
+  private readonly restore: RestoreParams
+  private size = 0
+
+  constructor(endpoint: Endpoint, exchange: Exchange, restore: RestoreParams) {
+    this.endpoint = endpoint
+    this.exchange = exchange
+    this.restore = restore
+    this.chat = new ChatStream(exchange, { restore, maxParams: endpoint.maxBodyBytes })
+    this.decoder = new SseDecoder(endpoint.maxEventBytes)
+  }
+
+  feed(chunks: ReadonlyArray<Uint8Array>): void {
+    for (const chunk of chunks) {
+      if (this.chat.done) return
+      this.size += chunk.length
+      this.take(this.decoder.feed(chunk))
+      // An event stream is read as it comes and may be as long as it likes; anything else has to be kept.
+      if (this.decoder.nature !== "events" && this.size > this.endpoint.maxBodyBytes) {
+        this.chat.stop(tooLarge(this.exchange))
+      }
+    }
+  }
+
+  /** The parts of a body that is no event stream: a server that does not stream, an error, a web page. */
+  end(): ReadonlyArray<Part.Part> {
+    this.ended = true
+    if (this.chat.done) return []
+    this.take(this.decoder.end())
+    if (this.decoder.nature === "events") this.chat.end(errorField(this.decoder.rest))
+    else if (this.decoder.nature === "other") {
+      const read = readAnswer(this.exchange, this.decoder.beginning, this.restore)
+      if ("failure" in read) this.chat.stop(read.failure)
+      else return Part.fromAnswer(read.parts)
+    }
+    return []
+  }
+
+  /** Takes note of a broken connection. An answer that has had its finish reason is complete without the rest. */
+  broken(error: HttpClientError.HttpClientError): void {
+    this.ended = true
+    if (this.chat.finished) this.chat.end(undefined)
+    else this.chat.stop(brokenStream(this.exchange.origin, error))
+  }
+
+  private take(events: ReadonlyArray<SseEvent> | undefined): void {
+    if (events === undefined) {
+      this.chat.stop(malformed(this.exchange, "an event is larger than `maxEventBytes` allows", { retryable: false }))
+      return
+    }
+    for (const { data, event } of events) this.chat.event(data, event)
+  }
+}
+
+type PartsPull = Pull.Pull<Arr.NonEmptyReadonlyArray<Part.Part>, ProviderError>
+
+const pullParts = (bytes: BytesPull, reader: Reader): PartsPull => {
+  const { chat } = reader
+  const settle = (more: ReadonlyArray<Part.Part>): PartsPull => {
+    const parts = more.length === 0 ? chat.take() : [...chat.take(), ...more]
+    // What was said before a failure is handed on first; the next pull fails.
+    if (Arr.isReadonlyArrayNonEmpty(parts)) return Effect.succeed(parts)
+    if (chat.failure !== undefined) return Effect.fail(chat.failure)
+    return chat.done || reader.ended ? Cause.done() : next
+  }
+  const next: PartsPull = Pull.matchEffect(bytes, {
+    onSuccess: (chunks) => {
+      reader.feed(chunks)
+      return settle([])
+    },
+    onFailure: (cause) => {
+      const error = Cause.findErrorOption(cause)
+      if (error._tag === "None") return Effect.failCause(cause as Cause.Cause<never>)
+      reader.broken(error.value)
+      return settle([])
+    },
+    onDone: () => settle(reader.end())
+  })
+  return Effect.suspend(() => chat.done || reader.ended ? settle([]) : next)
+}
+
+/** The parts of an event stream that came where a whole body was asked for. */
+const readEvents = (
+  { endpoint }: Channel,
+  exchange: Exchange,
+  restore: RestoreParams,
+  text: string
+): Effect.Effect<ReadonlyArray<Part.AnswerPart>, ProviderError> => {
+  const reader = new Reader(endpoint, exchange, restore)
+  reader.feed([new TextEncoder().encode(text)])
+  reader.end()
+  const parts = reader.chat.take()
+  return reader.chat.failure === undefined ? Effect.succeed(Part.toAnswer(parts)) : Effect.fail(reader.chat.failure)
+}
+
+/**
+ * The end of a body follows its last event at once, mostly in the same packet. A connection that has been read to its
+ * end serves the next request, and one that has not is closed; so a few turns of the event loop are given to it, but no
+ * time.
+ */
+const drain = (bytes: BytesPull): Effect.Effect<void> => {
+  const rest: Effect.Effect<void, unknown> = Effect.flatMap(bytes, () => rest)
+  return Effect.gen(function*() {
+    const fiber = yield* Effect.forkDetach(Effect.exit(rest), { startImmediately: true })
+    for (let turn = 0; turn < 16 && fiber.pollUnsafe() === undefined; turn++) yield* Effect.yieldNow
+    fiber.interruptUnsafe()
+  })
+}

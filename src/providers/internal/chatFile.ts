@@ -1,0 +1,77 @@
+/**
+ * Files in a prompt, as Chat Completions takes them: images by address or inline, audio and PDF documents inline.
+ */
+import type * as Prompt from "effect/ai/Prompt"
+import * as Base64 from "effect/encoding/Base64"
+import { fields, text } from "./read.ts"
+import { type Body, Unencodable } from "./unencodable.ts"
+
+/** One part of a user's message. */
+export const encodeUserPart = (part: Prompt.UserMessagePart, at: string): Body => {
+  if (part.type === "text") return { type: "text", text: part.text }
+  const mediaType = part.mediaType.toLowerCase()
+  if (mediaType.startsWith("image/")) return encodeImage(part, mediaType)
+  const audio = audioFormats[mediaType]
+  if (audio !== undefined) return encodeAudio(part, audio, at)
+  if (mediaType === "application/pdf") return encodeDocument(part, mediaType, at)
+  throw new Unencodable(at, `a file of type ${printable(mediaType)} cannot be sent over Chat Completions`)
+}
+
+const audioFormats: { readonly [mediaType: string]: string } = {
+  "audio/wav": "wav",
+  "audio/x-wav": "wav",
+  "audio/wave": "wav",
+  "audio/mp3": "mp3",
+  "audio/mpeg": "mp3"
+}
+
+// A media type is the caller's own word, but only where it looks like one may it stand in a message.
+const printable = (mediaType: string): string =>
+  /^[\w.+-]{1,40}\/[\w.+*-]{1,60}$/.test(mediaType) ? mediaType : "unknown"
+
+const encodeImage = (part: Prompt.FilePart, mediaType: string): Body => {
+  const detail = text(fields(part.options["openai"])["imageDetail"])
+  return {
+    type: "image_url",
+    image_url: {
+      url: addressOf(part.data) ?? dataUrl(part.data, mediaType === "image/*" ? "image/jpeg" : mediaType),
+      ...(detail === undefined ? undefined : { detail })
+    }
+  }
+}
+
+const encodeAudio = (part: Prompt.FilePart, format: string, at: string): Body => {
+  if (addressOf(part.data) !== undefined) throw new Unencodable(at, "audio must be given as bytes, not as a URL")
+  return { type: "input_audio", input_audio: { data: base64Of(part.data), format } }
+}
+
+const encodeDocument = (part: Prompt.FilePart, mediaType: string, at: string): Body => {
+  if (addressOf(part.data) !== undefined) throw new Unencodable(at, "a PDF must be given as bytes, not as a URL")
+  if (typeof part.data === "string" && /^file[-_]/.test(part.data)) {
+    return { type: "file", file: { file_id: part.data } }
+  }
+  return {
+    type: "file",
+    file: { filename: part.fileName ?? "document.pdf", file_data: dataUrl(part.data, mediaType) }
+  }
+}
+
+type Data = Prompt.FilePart["data"]
+
+/** The address of a file that is not given inline. */
+const addressOf = (data: Data): string | undefined => {
+  if (data instanceof URL) return data.protocol === "data:" ? undefined : data.href
+  return typeof data === "string" && /^https?:\/\//i.test(data) ? data : undefined
+}
+
+const dataUrl = (data: Data, mediaType: string): string => {
+  if (data instanceof URL) return data.href
+  if (typeof data === "string" && data.startsWith("data:")) return data
+  return `data:${mediaType};base64,${base64Of(data)}`
+}
+
+const base64Of = (data: Data): string => {
+  if (data instanceof Uint8Array) return Base64.encode(data)
+  const source = typeof data === "string" ? data : data.href
+  return source.startsWith("data:") ? source.slice(source.indexOf(",") + 1) : source
+}

@@ -1,0 +1,175 @@
+/**
+ * How a Chat Completions answer ended and what it cost, in the spellings of the servers that speak the protocol.
+ */
+import type * as Response from "effect/ai/Response"
+import type * as Schema from "effect/Schema"
+import { contentFilterMetadata } from "../../core/internal/contentFilter.ts"
+import type * as Usage from "../../core/Usage.ts"
+import { count, type Fields, fields, isFields, text } from "./read.ts"
+
+/** The finish reason a server's word stands for. */
+export const finishReason = (raw: string): Response.FinishReason => {
+  switch (raw) {
+    case "stop":
+    case "eos":
+    case "end_turn":
+    case "stop_sequence":
+    case "completed":
+    case "STOP":
+      return "stop"
+    case "length":
+    case "max_tokens":
+    case "max_output_tokens":
+    case "model_length":
+    case "model_context_window_exceeded":
+    case "MAX_TOKENS":
+      return "length"
+    case "tool_calls":
+    case "function_call":
+    case "tool_use":
+      return "tool-calls"
+    case "content_filter":
+    case "refusal":
+    case "SAFETY":
+    case "RECITATION":
+    case "BLOCKLIST":
+    case "PROHIBITED_CONTENT":
+    case "SPII":
+    case "IMAGE_SAFETY":
+      return "content-filter"
+    case "pause_turn":
+      return "pause"
+    case "error":
+    case "failed":
+    case "insufficient_system_resource":
+    case "MALFORMED_FUNCTION_CALL":
+    case "UNEXPECTED_TOOL_CALL":
+    case "TOO_MANY_TOOL_CALLS":
+      return "error"
+    case "":
+      return "unknown"
+    default:
+      return "other"
+  }
+}
+
+/** OpenRouter passes on the upstream's own word: one that says error is an error, whatever stands beside it. */
+export const isNativeError = (choice: Fields): boolean => {
+  const native = choice["native_finish_reason"]
+  return native === "error" || native === "network_error"
+}
+
+/** The usage of a body or an event. Old Groq streams have it in a place of its own. */
+export const usageField = (body: Fields): Fields | undefined => {
+  const usage = body["usage"]
+  if (isFields(usage)) return usage
+  const groq = fields(body["x_groq"])["usage"]
+  return isFields(groq) ? groq : undefined
+}
+
+const noUsage: Usage.Encoded = { inputTokens: {}, outputTokens: {} }
+
+/** Reads a usage. Its totals include their parts; what a server does not say stays out. */
+export const readUsage = (usage: Fields | undefined): Usage.Encoded => {
+  if (usage === undefined) return noUsage
+  const inputDetails = fields(usage["prompt_tokens_details"] ?? usage["input_tokens_details"])
+  const outputDetails = fields(usage["completion_tokens_details"] ?? usage["output_tokens_details"])
+  const input = count(usage["prompt_tokens"]) ?? count(usage["input_tokens"])
+  const cacheRead = count(inputDetails["cached_tokens"]) ?? count(usage["prompt_cache_hit_tokens"])
+  const cacheWrite = count(inputDetails["cache_write_tokens"]) ?? count(inputDetails["cache_creation_tokens"])
+  const reasoning = count(outputDetails["reasoning_tokens"]) ?? count(usage["reasoning_tokens"])
+  const output = outputTotal(count(usage["completion_tokens"]) ?? count(usage["output_tokens"]), {
+    input,
+    reasoning,
+    total: count(usage["total_tokens"])
+  })
+  return {
+    inputTokens: compact({
+      // Servers are known to report more cached tokens than input tokens.
+      uncached: input === undefined ? undefined : Math.max(0, input - (cacheRead ?? 0) - (cacheWrite ?? 0)),
+      total: input,
+      cacheRead,
+      cacheWrite
+    }),
+    outputTokens: compact({
+      total: output,
+      text: output === undefined ? undefined : Math.max(0, output - (reasoning ?? 0)),
+      reasoning
+    })
+  }
+}
+
+// Some servers count reasoning beside the completion and not in it, which shows in their total.
+const outputTotal = (
+  output: number | undefined,
+  { input, reasoning, total }: {
+    readonly input: number | undefined
+    readonly reasoning: number | undefined
+    readonly total: number | undefined
+  }
+): number | undefined =>
+  output !== undefined && reasoning !== undefined && reasoning > 0 && total === (input ?? 0) + output + reasoning
+    ? output + reasoning
+    : output
+
+type Compact<A> = { [Key in keyof A]?: Exclude<A[Key], undefined> }
+
+/** An object without the fields that are undefined. */
+export const compact = <A extends object>(value: A): Compact<A> => {
+  const compacted: Compact<A> = {}
+  for (const key of Object.keys(value) as Array<keyof A>) {
+    if (value[key] !== undefined) compacted[key] = value[key] as Exclude<A[keyof A], undefined>
+  }
+  return compacted
+}
+
+/** What is known of an answer beside its parts, as the metadata of its `finish` part. */
+export interface FinishFacts {
+  readonly raw: string | undefined
+  readonly native: string | undefined
+  readonly systemFingerprint: string | undefined
+  readonly serviceTier: string | undefined
+  readonly usage: Fields | undefined
+  readonly refusal: string | undefined
+  readonly categories: ReadonlyArray<string>
+  readonly malformedChunks: number
+  readonly errorAfterFinish: string | undefined
+}
+
+/** The `finish` part of an answer. */
+export const finishPart = (reason: Response.FinishReason, facts: FinishFacts): Response.FinishPartEncoded => ({
+  type: "finish",
+  reason,
+  usage: readUsage(facts.usage),
+  response: undefined,
+  metadata: {
+    openai: compact({
+      finishReason: facts.raw,
+      nativeFinishReason: facts.native,
+      systemFingerprint: facts.systemFingerprint,
+      serviceTier: facts.serviceTier,
+      // It came from JSON, and so it is JSON.
+      usage: facts.usage as Schema.JsonObject | undefined,
+      malformedChunks: facts.malformedChunks === 0 ? undefined : facts.malformedChunks,
+      errorAfterFinish: facts.errorAfterFinish
+    }) as Schema.JsonObject,
+    ...(reason === "content-filter" ? contentFilterMetadata(facts.categories, facts.refusal) : undefined)
+  }
+})
+
+/** The `response-metadata` part of an answer, where it says anything about itself. */
+export const metadataPart = (body: Fields): Response.ResponseMetadataPartEncoded | undefined => {
+  const id = text(body["id"])
+  const modelId = text(body["model"])
+  if (id === undefined && modelId === undefined) return undefined
+  return { type: "response-metadata", ...compact({ id, modelId, timestamp: timestamp(body["created"]) }) }
+}
+
+const latestDate = 8.64e12
+
+const timestamp = (created: unknown): string | undefined => {
+  const seconds = count(created)
+  return seconds === undefined || seconds === 0 || seconds > latestDate
+    ? undefined
+    : new Date(seconds * 1000).toISOString()
+}

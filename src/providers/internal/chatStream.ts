@@ -1,0 +1,282 @@
+/**
+ * Folds the events of a streamed Chat Completions answer into parts.
+ *
+ * Servers differ in nearly everything here: where usage stands, whether `[DONE]` comes, how tool calls are indexed, in
+ * which shape an error interrupts. What they agree on is the finish reason: an answer that has had one is complete.
+ */
+import type { ProviderError } from "../../core/LlmError.ts"
+import type { Part } from "../../core/Part.ts"
+import { type CallPiece, finishedParams, readCalls, readContent, type Sink } from "./chatContent.ts"
+import { finishPart, finishReason, isNativeError, metadataPart, usageField } from "./chatFinish.ts"
+import { classifyInBand, type Exchange, identifiers, malformed } from "./classify.ts"
+import { filteredCategories, readErrorValue } from "./errorBody.ts"
+import { type Fields, fields, isFields, json, Names, text } from "./read.ts"
+
+/** Gives a tool call's parameters the form the tool expects. */
+export type RestoreParams = (name: string, params: unknown) => unknown
+
+interface OpenCall {
+  id: string
+  name: string | undefined
+  readonly index: number | undefined
+  readonly custom: boolean
+  params: string
+  started: boolean
+}
+
+export class ChatStream {
+  /** The stream has said its last word, whatever bytes follow. */
+  done = false
+  failure: ProviderError | undefined = undefined
+
+  private readonly exchange: Exchange
+  private readonly restore: RestoreParams
+  private readonly maxParams: number
+  private parts: Array<Part> = []
+  private described = false
+  private choiceIndex: unknown = undefined
+  private block: { readonly type: "text" | "reasoning"; readonly id: string } | undefined = undefined
+  private blocks = 0
+  private readonly calls: Array<OpenCall> = []
+  private paramsLength = 0
+  private raw: string | undefined = undefined
+  private native: string | undefined = undefined
+  private nativeError = false
+  private refusal = ""
+  private readonly categories: Array<string> = []
+  private usage: Fields | undefined = undefined
+  private systemFingerprint: string | undefined = undefined
+  private serviceTier: string | undefined = undefined
+  private wellFormedChunks = 0
+  private malformedChunks = 0
+  private errorAfterFinish: string | undefined = undefined
+  private readonly sink: Sink
+
+  constructor(exchange: Exchange, options: { readonly restore: RestoreParams; readonly maxParams: number }) {
+    this.exchange = exchange
+    this.restore = options.restore
+    this.maxParams = options.maxParams
+    this.sink = {
+      text: (delta) => this.delta("text", delta),
+      reasoning: (delta) => this.delta("reasoning", delta),
+      refusal: (words) => {
+        this.refusal += words
+      }
+    }
+  }
+
+  /** Whether the answer is complete, whatever may still come. */
+  get finished(): boolean {
+    return this.raw !== undefined
+  }
+
+  /** Ends the stream with a failure. */
+  stop(failure: ProviderError): void {
+    this.done = true
+    this.failure ??= failure
+  }
+
+  /** The parts that have become known since the last time. */
+  take(): ReadonlyArray<Part> {
+    const parts = this.parts
+    if (parts.length > 0) this.parts = []
+    return parts
+  }
+
+  /** Takes in one event. */
+  event(data: string, name: string): void {
+    if (this.done) return
+    if (data.startsWith("[DONE]")) return this.terminate()
+    const value = json(data)
+    const chunk = Array.isArray(value) ? value.find(isFields) : value
+    if (!isFields(chunk)) {
+      this.malformedChunks++
+      return
+    }
+    this.wellFormedChunks++
+    const usage = usageField(chunk)
+    // Usage is cumulative wherever it stands: the last one counts.
+    if (usage !== undefined) this.usage = usage
+    if (name === "error" || isError(chunk)) return this.fail(chunk)
+    this.describe(chunk)
+    const { choices } = chunk
+    if (!Array.isArray(choices)) return
+    for (const choice of choices) this.choice(fields(choice))
+    // OpenAI's last chunk: nothing but the usage.
+    if (choices.length === 0 && usage !== undefined && this.raw !== undefined) this.complete()
+  }
+
+  /** Takes note of the end of the body; `rest` is what an `error` field after the last event holds. */
+  end(rest: string | undefined): void {
+    if (this.done) return
+    const error = this.raw === undefined && rest !== undefined ? json(rest) : undefined
+    if (error !== undefined) this.stop(classifyInBand(this.exchange, error))
+    else this.terminate()
+  }
+
+  private choice(choice: Fields): void {
+    // More than one choice comes only of an extra field that asks for it; an answer is the first.
+    if (this.choiceIndex === undefined) this.choiceIndex = choice["index"]
+    else if (choice["index"] !== undefined && choice["index"] !== this.choiceIndex) return
+    const delta = choice["delta"]
+    if (isFields(delta)) {
+      readContent(delta, this.sink)
+      for (const piece of readCalls(delta)) this.call(piece)
+    }
+    const raw = text(choice["finish_reason"])
+    if (raw !== undefined && this.raw === undefined) {
+      this.raw = raw
+      this.native = text(choice["native_finish_reason"])
+    }
+    if (isNativeError(choice)) this.nativeError = true
+    if ("content_filter_results" in choice) {
+      this.categories.push(...filteredCategories(choice["content_filter_results"]))
+    }
+  }
+
+  private delta(type: "text" | "reasoning", delta: string): void {
+    let block = this.block
+    if (block === undefined || block.type !== type) {
+      this.closeBlock()
+      block = this.block = { type, id: String(this.blocks++) }
+      this.parts.push({ type: `${type}-start`, id: block.id })
+    }
+    this.parts.push({ type: `${type}-delta`, id: block.id, delta })
+  }
+
+  private closeBlock(): void {
+    if (this.block === undefined) return
+    this.parts.push({ type: `${this.block.type}-end`, id: this.block.id })
+    this.block = undefined
+  }
+
+  private call(piece: CallPiece): void {
+    const call = this.continued(piece) ?? this.begin(piece)
+    call.name ??= piece.name
+    this.paramsLength += piece.params.length
+    if (this.paramsLength > this.maxParams) {
+      return this.stop(
+        malformed(this.exchange, "the parameters of its tool calls are larger than `maxBodyBytes` allows")
+      )
+    }
+    call.params += piece.params
+    if (call.name === undefined) return
+    let delta = piece.params
+    if (!call.started) {
+      call.started = true
+      this.closeBlock()
+      this.parts.push({ type: "tool-params-start", id: call.id, name: call.name })
+      delta = call.params
+    }
+    if (delta !== "") this.parts.push({ type: "tool-params-delta", id: call.id, delta })
+  }
+
+  /** The call that a piece continues. Gateways give all calls one index, or none: then a new id begins a new call. */
+  private continued({ id, index, name }: CallPiece): OpenCall | undefined {
+    const last = this.calls.at(-1)
+    if (index === undefined) {
+      const same = id === undefined ? undefined : this.calls.find((call) => call.id === id)
+      return same ?? (name === undefined ? last : undefined)
+    }
+    const call = this.calls.findLast((open) => open.index === index)
+    const isOther = id !== undefined && id !== call?.id && name !== undefined && call?.name !== undefined
+    return isOther ? undefined : call
+  }
+
+  private begin(piece: CallPiece): OpenCall {
+    const call: OpenCall = {
+      id: piece.id ?? `call_${this.calls.length}`,
+      name: undefined,
+      index: piece.index,
+      custom: piece.custom,
+      params: "",
+      started: false
+    }
+    this.calls.push(call)
+    return call
+  }
+
+  private describe(chunk: Fields): void {
+    if (!this.described) {
+      const metadata = metadataPart(chunk)
+      if (metadata !== undefined) {
+        this.described = true
+        this.parts.push(metadata)
+      }
+    }
+    this.systemFingerprint ??= text(chunk["system_fingerprint"])
+    this.serviceTier ??= text(chunk["service_tier"])
+  }
+
+  private fail(chunk: Fields): void {
+    const finished = this.raw !== undefined && !this.nativeError && finishReason(this.raw) !== "error"
+    if (finished) {
+      // The answer was complete: an upstream that complains afterwards (of the limit it has reached) does not undo it.
+      const { rawCodes } = readErrorValue(chunk)
+      this.errorAfterFinish = identifiers(new Names(this.exchange.origin.secrets), rawCodes)[0] ?? "error"
+      return
+    }
+    this.stop(classifyInBand(this.exchange, chunk))
+  }
+
+  private terminate(): void {
+    if (this.raw !== undefined) this.complete()
+    else if (this.wellFormedChunks === 0 && this.malformedChunks > 0) {
+      this.stop(malformed(this.exchange, "no event of the stream is JSON"))
+    }
+    this.done = true
+  }
+
+  private complete(): void {
+    this.done = true
+    this.closeBlock()
+    const raw = this.raw ?? ""
+    const mapped = this.nativeError ? "error" : finishReason(raw)
+    const reason = this.refusal !== "" && mapped === "stop"
+      ? "content-filter"
+      : this.calls.length > 0 && (mapped === "stop" || mapped === "other")
+      ? "tool-calls"
+      : mapped
+    for (const call of this.calls) {
+      if (!this.finishCall(call, reason)) return
+    }
+    this.parts.push(finishPart(reason, {
+      raw,
+      native: this.native,
+      systemFingerprint: this.systemFingerprint,
+      serviceTier: this.serviceTier,
+      usage: this.usage,
+      refusal: text(this.refusal),
+      categories: identifiers(new Names(this.exchange.origin.secrets), this.categories),
+      malformedChunks: this.malformedChunks,
+      errorAfterFinish: this.errorAfterFinish
+    }))
+  }
+
+  /** A call becomes one only when the answer has ended well: what was cut must never be run. */
+  private finishCall(call: OpenCall, reason: string): boolean {
+    if (call.started) this.parts.push({ type: "tool-params-end", id: call.id })
+    if (reason === "content-filter" || reason === "error") return true
+    const params = finishedParams(call.params, call.custom)
+    if (call.name !== undefined && params !== undefined) {
+      const { id, name } = call
+      this.parts.push({ type: "tool-call", id, name, params: this.restore(name, params) })
+      return true
+    }
+    if (reason === "length") return true
+    this.failure = malformed(
+      this.exchange,
+      call.name === undefined ? "a tool call has no name" : "the parameters of a tool call are not JSON"
+    )
+    return false
+  }
+}
+
+/** Whether an event, or a body that should be an answer, is an error. */
+export const isError = (body: Fields): boolean => {
+  const { choices, error } = body
+  if (error !== undefined && error !== null && error !== "" && error !== false) return true
+  if (body["object"] === "error" || body["type"] === "error") return true
+  if (Array.isArray(body["errors"]) && body["errors"].length > 0 && !Array.isArray(choices)) return true
+  return !("choices" in body) && (typeof body["message"] === "string" || "detail" in body)
+}

@@ -1,0 +1,150 @@
+/**
+ * One HTTP request, as every provider over HTTP makes it: sent once, never redirected, read within bounds, and gone
+ * with its scope.
+ */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import { constTrue } from "effect/Function"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as Headers from "effect/http/Headers"
+import * as HttpClient from "effect/http/HttpClient"
+import type * as HttpClientError from "effect/http/HttpClientError"
+import type * as HttpClientRequest from "effect/http/HttpClientRequest"
+import type * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as Pull from "effect/Pull"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as Tracer from "effect/Tracer"
+
+/** Sends a request. The connection is closed with the scope, wherever reading the answer has got to by then. */
+export type Send<E> = (
+  request: HttpClientRequest.HttpClientRequest,
+  onError: (error: HttpClientError.HttpClientError) => E
+) => Effect.Effect<HttpClientResponse.HttpClientResponse, E, Scope.Scope>
+
+/**
+ * Prepares a client; `secretHeaders` are the names of the headers whose values must not be recorded.
+ *
+ * The client's own span would hold the request with its headers and the response, which may echo them, as its exit. So
+ * it is replaced by one that holds neither. Providers have no use for our trace either, so none is sent along.
+ */
+export const makeSend = <E>(client: HttpClient.HttpClient, secretHeaders: ReadonlyArray<string>): Send<E> => {
+  const scoped = HttpClient.withScope(withoutRedirects(client))
+  const unrecorded = <R>(context: Context.Context<R>): Context.Context<R> =>
+    context.pipe(
+      Context.add(HttpClient.TracerDisabledWhen, constTrue),
+      Context.add(HttpClient.TracerPropagationEnabled, false),
+      Context.add(Headers.CurrentRedactedNames, [
+        ...Context.get(context, Headers.CurrentRedactedNames),
+        ...secretHeaders
+      ])
+    )
+  return (request, onError) => {
+    const executed: Effect.Effect<
+      HttpClientResponse.HttpClientResponse,
+      HttpClientError.HttpClientError,
+      Scope.Scope
+    > = Effect.updateContext(scoped.execute(request), unrecorded)
+    const send = Effect.catch(executed, (error) =>
+      // A client that the application has told to fail on a status still has the response.
+      error.reason._tag === "StatusCodeError" ? Effect.succeed(error.reason.response) : Effect.fail(onError(error)))
+    return Effect.withFiber((fiber) =>
+      fiber.getRef(Tracer.DisablePropagation) || fiber.getRef(HttpClient.TracerDisabledWhen)(request)
+        ? send
+        : traced(request, fiber.getRef(HttpClient.SpanNameGenerator)(request), send)
+    )
+  }
+}
+
+const traced = <E>(
+  request: HttpClientRequest.HttpClientRequest,
+  name: string,
+  send: Effect.Effect<HttpClientResponse.HttpClientResponse, E, Scope.Scope>
+): Effect.Effect<HttpClientResponse.HttpClientResponse, E, Scope.Scope> => {
+  let answered: HttpClientResponse.HttpClientResponse | undefined
+  const span = Effect.useSpan(name, { kind: "client" }, (span) => {
+    const url = URL.parse(request.url)
+    span.attribute("http.request.method", request.method)
+    if (url !== null) {
+      span.attribute("url.full", url.origin + url.pathname)
+      span.attribute("server.address", url.hostname)
+      span.attribute("server.port", url.port === "" ? url.protocol === "https:" ? 443 : 80 : Number(url.port))
+    }
+    return Effect.map(send, (response) => {
+      answered = response
+      span.attribute("http.response.status_code", response.status)
+      if (response.status >= 400) span.attribute("error.type", String(response.status))
+    })
+  })
+  return Effect.map(span, () => answered!)
+}
+
+/**
+ * A redirect would send the prompt, and with headers of one's own the key, to wherever it points. `fetch` follows them
+ * unless told otherwise; the clients of Node do not.
+ *
+ * What the application has set for `fetch` (a proxy, say) may have been given to the client's layer, where only the
+ * client itself sees it. So it is changed there: while the client reads its request.
+ */
+const withoutRedirects = (client: HttpClient.HttpClient): HttpClient.HttpClient =>
+  HttpClient.makeWith(
+    (request) => client.postprocess(Effect.tap(request, setManualRedirect)),
+    client.preprocess
+  )
+
+const setManualRedirect = Effect.withFiber((fiber) => {
+  const init = Context.getOrUndefined(
+    fiber.context as Context.Context<FetchHttpClient.RequestInit>,
+    FetchHttpClient.RequestInit
+  )
+  if (init?.redirect !== "manual") {
+    fiber.setContext(Context.add(fiber.context, FetchHttpClient.RequestInit, { ...init, redirect: "manual" }))
+  }
+  return Effect.void
+})
+
+/** The bytes of a response, pulled from its connection. A response without a body has none. */
+export type BytesPull = Pull.Pull<ReadonlyArray<Uint8Array>, HttpClientError.HttpClientError, unknown>
+
+/** Starts to read a response. */
+export const pullBytes = (
+  response: HttpClientResponse.HttpClientResponse
+): Effect.Effect<BytesPull, never, Scope.Scope> =>
+  Effect.map(
+    Stream.toPull(response.stream),
+    (pull): BytesPull =>
+      Effect.catch(pull, (error): BytesPull =>
+        Cause.isDone(error) || error.reason._tag !== "EmptyBodyError" ? Effect.fail(error) : Cause.done())
+  )
+
+/** A body, as far as it was read. */
+export interface Collected {
+  readonly text: string
+  /** Whether that is all of it. */
+  readonly whole: boolean
+}
+
+/** Reads a body up to a size, and not a byte further than that takes. */
+export const collect = (
+  response: HttpClientResponse.HttpClientResponse,
+  maxBytes: number
+): Effect.Effect<Collected, HttpClientError.HttpClientError, Scope.Scope> =>
+  Effect.flatMap(pullBytes(response), (pull) => {
+    const decoder = new TextDecoder()
+    let text = ""
+    let size = 0
+    const next: Effect.Effect<Collected, HttpClientError.HttpClientError> = Pull.matchEffect(pull, {
+      onSuccess: (chunks) => {
+        for (const chunk of chunks) {
+          size += chunk.length
+          if (size > maxBytes) return Effect.succeed({ text, whole: false })
+          text += decoder.decode(chunk, { stream: true })
+        }
+        return next
+      },
+      onFailure: Effect.failCause,
+      onDone: () => Effect.succeed({ text: text + decoder.decode(), whole: true })
+    })
+    return next
+  })

@@ -1,0 +1,436 @@
+/**
+ * What Chat Completions does over real sockets: what it sends, what it refuses to follow, and that nothing stays open.
+ */
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import { assert, describe, it } from "@effect/vitest"
+import { Llm, LlmError } from "effect-bulwark"
+import { OpenAiChat, Provider } from "effect-bulwark/providers"
+import * as Arr from "effect/Array"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as HttpClient from "effect/http/HttpClient"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Stream from "effect/Stream"
+import * as Tracer from "effect/Tracer"
+import type { ServerResponse } from "node:http"
+import * as Replay from "./support/replayServer.ts"
+import * as Wire from "./support/wire.ts"
+
+class P extends Provider.Service<P>()("p") {}
+
+const llm = Llm.model(P, "model-x")
+
+const clients: { readonly [name: string]: Layer.Layer<HttpClient.HttpClient> } = {
+  fetch: FetchHttpClient.layer,
+  undici: NodeHttpClient.layerUndici,
+  "node:http": NodeHttpClient.layerNodeHttpOptions({ keepAlive: true })
+}
+
+const provider = (
+  server: Replay.ReplayServer,
+  client: Layer.Layer<HttpClient.HttpClient> = FetchHttpClient.layer,
+  options: OpenAiChat.Options = {}
+): Layer.Layer<P> => OpenAiChat.layer(P, { baseUrl: server.url, ...options }).pipe(Layer.provide(client))
+
+const ask = Llm.generateText(llm, { prompt: "Hello?" })
+
+const read = Llm.streamText(llm, { prompt: "Hello?" })
+
+const words = Stream.runCollect(Llm.textDeltas(read))
+
+/** The failure of a call, whole or streamed. */
+const failure = (
+  run: Effect.Effect<unknown, LlmError.ProviderError, P>,
+  layer: Layer.Layer<P>
+): Effect.Effect<LlmError.ProviderError> =>
+  run.pipe(Effect.flip, Effect.provide(layer, { local: true }), Effect.catch(() => Effect.die("it has not failed")))
+
+const hang: Replay.Handler = () => {}
+
+/** Begins an answer, and never ends it. */
+const begin = (body: string): Replay.Handler => (_, response) => {
+  response.writeHead(200, { "content-type": "text/event-stream" })
+  response.write(body)
+}
+
+for (const [name, client] of Object.entries(clients)) {
+  describe(`interruption, with ${name}`, () => {
+    const interrupted = (
+      run: Effect.Effect<unknown, LlmError.ProviderError, P>,
+      handler: Replay.Handler,
+      begun: (server: Replay.ReplayServer) => Effect.Effect<unknown> = (server) => server.arrived(1)
+    ) =>
+      Effect.gen(function*() {
+        const server = yield* Replay.make
+        server.onRequest(handler)
+        yield* Effect.gen(function*() {
+          const fiber = yield* Effect.forkChild(run, { startImmediately: true })
+          yield* begun(server)
+          assert.strictEqual(server.open(), 1)
+          yield* Fiber.interrupt(fiber)
+          yield* server.allClosed
+        }).pipe(Effect.provide(provider(server, client)))
+      })
+
+    it.effect("closes the connection while it waits for headers, whole", () => interrupted(ask, hang))
+
+    it.effect("closes the connection while it waits for headers, streamed", () => interrupted(words, hang))
+
+    it.effect("closes the connection while a whole answer arrives", () =>
+      interrupted(ask, begin("{\"id\":"), (server) => Effect.andThen(server.arrived(1), turns)))
+
+    it.effect("closes the connection while a stream flows", () =>
+      Effect.gen(function*() {
+        const first = yield* Deferred.make<void>()
+        const reading = Stream.runForEach(Llm.textDeltas(read), () => Deferred.succeed(first, undefined))
+        yield* interrupted(reading, begin(Wire.textChunk("one")), () => Deferred.await(first))
+      }))
+
+    it.effect("closes the connection when the consumer stops reading", () =>
+      Effect.gen(function*() {
+        const server = yield* Replay.make
+        server.onRequest(begin(Wire.textChunk("one") + Wire.textChunk("two")))
+        yield* Effect.gen(function*() {
+          const taken = yield* Stream.runCollect(Stream.take(Llm.textDeltas(read), 1))
+          assert.deepStrictEqual(taken, ["one"])
+          yield* server.allClosed
+        }).pipe(Effect.provide(provider(server, client)))
+      }))
+
+    it.effect("closes the connection of an answer that fails", () =>
+      Effect.gen(function*() {
+        const server = yield* Replay.make
+        server.onRequest(begin(Wire.event({ error: { message: "no", code: 500 } })))
+        yield* Effect.gen(function*() {
+          const error = yield* Effect.flip(words)
+          assert.strictEqual(error._tag, "ServerError")
+          yield* server.allClosed
+        }).pipe(Effect.provide(provider(server, client)))
+      }))
+  })
+
+  describe(`connections, with ${name}`, () => {
+    it.effect("are used again, streamed and whole", () =>
+      Effect.gen(function*() {
+        const server = yield* Replay.make
+        server.onRequest((request, response) =>
+          Replay.reply({
+            body: request.body.includes("\"stream\":true") ? Wire.streamOf("hi") : Wire.answer({ content: "hi" })
+          })(
+            request,
+            response
+          )
+        )
+        yield* Effect.gen(function*() {
+          for (const run of [ask, words, words, words, words, ask]) yield* run
+        }).pipe(Effect.provide(provider(server, client)))
+        assert.strictEqual(server.requests.length, 6)
+        // A client may need a moment to put a connection back, and make a second one in the meantime.
+        assert.isAtMost(server.connections(), 2)
+      }))
+
+    it.effect("that are refused fail the call", () =>
+      Effect.gen(function*() {
+        const port = yield* Effect.scoped(Effect.map(Replay.make, ({ url }) => url))
+        for (const run of [ask, words]) {
+          const error = yield* failure(run, OpenAiChat.layer(P, { baseUrl: port }).pipe(Layer.provide(client)))
+          assert.strictEqual(error._tag, "ConnectionFailed")
+          assert.strictEqual(error.code, "ECONNREFUSED")
+          assert.isTrue(LlmError.isTransient(error))
+        }
+      }))
+
+    it.effect("that break before the headers fail the call", () =>
+      Effect.gen(function*() {
+        const server = yield* Replay.make
+        server.onRequest((_, response) => void response.destroy())
+        for (const run of [ask, words]) {
+          assert.strictEqual((yield* failure(run, provider(server, client)))._tag, "ConnectionFailed")
+        }
+      }))
+
+    it.effect("that break inside a whole answer fail the call", () =>
+      Effect.gen(function*() {
+        const server = yield* Replay.make
+        server.onRequest(Replay.reply({ body: "{\"id\":", breaks: true }))
+        assert.strictEqual((yield* failure(ask, provider(server, client)))._tag, "ConnectionFailed")
+      }))
+
+    it.effect("that break inside a stream interrupt it", () =>
+      Effect.gen(function*() {
+        const server = yield* Replay.make
+        server.onRequest(
+          Replay.reply({ body: Wire.textChunk("one") + Wire.textChunk(" two"), cuts: 200, breaks: true })
+        )
+        const error = yield* failure(words, provider(server, client))
+        assert(error._tag === "StreamInterrupted")
+        assert.strictEqual(error.reason, "closed")
+        assert.strictEqual(error.failure?._tag, "ConnectionFailed")
+        assert.strictEqual(Redacted.value(error.partial), "one two")
+      }))
+
+    it.effect("that break after the finish reason take nothing away", () =>
+      Effect.gen(function*() {
+        const server = yield* Replay.make
+        server.onRequest(Replay.reply({ body: Wire.textChunk("one") + Wire.finishChunk(), cuts: 200, breaks: true }))
+        assert.deepStrictEqual(yield* words.pipe(Effect.provide(provider(server, client))), ["one"])
+      }))
+  })
+
+  describe(`redirects, with ${name}`, () => {
+    it.effect("are not followed", () =>
+      Effect.gen(function*() {
+        const elsewhere = yield* Replay.make
+        elsewhere.onRequest(Replay.reply({ body: Wire.answer({ content: "stolen" }) }))
+        const server = yield* Replay.make
+        for (const status of [301, 302, 303, 307, 308]) {
+          server.onRequest(
+            Replay.reply({ status, headers: { location: `${elsewhere.url}/chat/completions` }, body: "" })
+          )
+          for (const run of [ask, words]) {
+            const error = yield* failure(run, provider(server, client, { apiKey: Redacted.make("sk-secret") }))
+            assert(error._tag === "InvalidRequest")
+            assert.strictEqual(error.status, status)
+            assert.include(error.message, "set the base URL to where it redirects to")
+            assert.notInclude(error.message, elsewhere.url)
+          }
+        }
+        assert.strictEqual(elsewhere.requests.length, 0)
+      }))
+  })
+}
+
+/** A few turns of the event loop, for what has been written to arrive. */
+const turns = Effect.repeat(Effect.yieldNow, { times: 20 })
+
+describe("what the application has set for fetch", () => {
+  const init = Layer.succeed(FetchHttpClient.RequestInit, { headers: { "x-from": "application" }, redirect: "follow" })
+
+  const check = (wire: (server: Replay.ReplayServer) => Layer.Layer<P>) =>
+    Effect.gen(function*() {
+      const server = yield* Replay.make
+      server.onRequest(Replay.reply({ status: 307, headers: { location: "/elsewhere" }, body: "" }))
+      assert.strictEqual((yield* failure(ask, wire(server)))._tag, "InvalidRequest")
+      assert.strictEqual(server.requests[0]?.headers["x-from"], "application")
+      assert.strictEqual(server.requests.length, 1)
+    })
+
+  it.effect("is kept when its layer has it, but for redirects", () =>
+    check((server) => provider(server, Layer.provide(FetchHttpClient.layer, init))))
+
+  it.effect("is kept when the call has it, but for redirects", () =>
+    check((server) => Layer.mergeAll(provider(server), init) as Layer.Layer<P>))
+
+  it.effect("includes fetch itself", () =>
+    Effect.gen(function*() {
+      const seen: Array<RequestInit | undefined> = []
+      const fake: typeof globalThis.fetch = (_, init) => {
+        seen.push(init)
+        return Promise.resolve(new Response(Wire.answer({ content: "hi" })))
+      }
+      const client = FetchHttpClient.layer.pipe(Layer.provide(Layer.succeed(FetchHttpClient.Fetch, fake)))
+      const answer = yield* ask.pipe(Effect.provide(OpenAiChat.layer(P, {}).pipe(Layer.provide(client))))
+      assert.strictEqual(answer.text, "hi")
+      assert.strictEqual(seen[0]?.redirect, "manual")
+    }))
+})
+
+describe("requests", () => {
+  const requestOf = (options: OpenAiChat.Options, run: Effect.Effect<unknown, LlmError.ProviderError, P> = ask) =>
+    Effect.gen(function*() {
+      const server = yield* Replay.make
+      server.onRequest(Replay.reply({ body: Wire.answer({ content: "hi" }) }))
+      const { baseUrl, ...rest } = options
+      yield* run.pipe(
+        Effect.provide(provider(server, FetchHttpClient.layer, { ...rest, baseUrl: server.url + (baseUrl ?? "/v1") })),
+        Effect.withSpan("outer")
+      )
+      const [request] = server.requests
+      assert(request !== undefined)
+      return request
+    })
+
+  it.effect("carry the key as a bearer token", () =>
+    Effect.gen(function*() {
+      const request = yield* requestOf({ apiKey: Redacted.make("sk-1") })
+      assert.strictEqual(request.method, "POST")
+      assert.strictEqual(request.url, "/v1/chat/completions")
+      assert.strictEqual(request.headers.authorization, "Bearer sk-1")
+      assert.strictEqual(request.headers["content-type"], "application/json")
+    }))
+
+  it.effect("go to an Azure deployment", () =>
+    Effect.gen(function*() {
+      const request = yield* requestOf({
+        baseUrl: "/openai/deployments/{model}/",
+        apiKey: Redacted.make("azure-1"),
+        apiKeyHeader: "api-key",
+        query: { "api-version": "2024-10-21" }
+      }, Llm.generateText(Llm.model(P, "my deployment/1"), { prompt: "Hello?" }))
+      assert.strictEqual(
+        request.url,
+        "/openai/deployments/my%20deployment%2F1/chat/completions?api-version=2024-10-21"
+      )
+      assert.strictEqual(request.headers["api-key"], "azure-1")
+      assert.isUndefined(request.headers.authorization)
+    }))
+
+  it.effect("carry the organisation, the project and other headers", () =>
+    Effect.gen(function*() {
+      const request = yield* requestOf({
+        organization: "org-1",
+        project: "proj-1",
+        headers: { "HTTP-Referer": "https://example.com", "x-secret": Redacted.make("s-1") }
+      })
+      assert.strictEqual(request.headers["openai-organization"], "org-1")
+      assert.strictEqual(request.headers["openai-project"], "proj-1")
+      assert.strictEqual(request.headers["http-referer"], "https://example.com")
+      assert.strictEqual(request.headers["x-secret"], "s-1")
+      assert.isUndefined(request.headers.authorization)
+    }))
+
+  it.effect("do not pass on the trace", () =>
+    Effect.gen(function*() {
+      const request = yield* requestOf({})
+      assert.isUndefined(request.headers["traceparent"])
+      assert.isUndefined(request.headers["b3"])
+    }))
+
+  it.effect("are sent once, whatever comes back", () =>
+    Effect.gen(function*() {
+      const server = yield* Replay.make
+      for (const status of [408, 409, 429, 500, 503]) {
+        server.requests.length = 0
+        server.onRequest(Replay.reply({ status, headers: { "retry-after": "0" }, body: "" }))
+        yield* failure(ask, provider(server))
+        assert.strictEqual(server.requests.length, 1)
+      }
+    }))
+})
+
+describe("spans", () => {
+  const spansOf = (prepare: <A, E>(self: Effect.Effect<A, E, P>) => Effect.Effect<A, E, P>) =>
+    Effect.gen(function*() {
+      const spans: Array<Tracer.Span> = []
+      const tracer = Tracer.make({
+        span: (options) => {
+          const span = new Tracer.NativeSpan(options)
+          spans.push(span)
+          return span
+        }
+      })
+      const server = yield* Replay.make
+      server.onRequest(Replay.reply({ status: 503, body: "" }))
+      yield* failure(prepare(ask).pipe(Effect.provideService(Tracer.Tracer, tracer)), provider(server))
+      return { server, spans }
+    })
+
+  it.effect("say where a request went, and what came of it", () =>
+    Effect.gen(function*() {
+      const { server, spans } = yield* spansOf((self) => self)
+      const [span] = spans.filter(({ kind }) => kind === "client")
+      assert.strictEqual(span?.name, "POST")
+      assert.deepStrictEqual(Object.fromEntries(span?.attributes ?? []), {
+        "http.request.method": "POST",
+        "url.full": `${server.url}/chat/completions`,
+        "server.address": "127.0.0.1",
+        "server.port": Number(new URL(server.url).port),
+        "http.response.status_code": 503,
+        "error.type": "503"
+      })
+    }))
+
+  it.effect("are not made where the application wants none", () =>
+    Effect.gen(function*() {
+      const { spans } = yield* spansOf(Effect.provideService(HttpClient.TracerDisabledWhen, () => true))
+      assert.deepStrictEqual(spans.filter(({ kind }) => kind === "client"), [])
+    }))
+})
+
+describe("bounds", () => {
+  const endless = (piece: string, head: { readonly status?: number; readonly first?: string } = {}) => {
+    let written = 0
+    const handler: Replay.Handler = (_, response) => {
+      response.writeHead(head.status ?? 200)
+      if (head.first !== undefined) response.write(head.first)
+      pump(response)
+    }
+    const pump = (response: ServerResponse): void => {
+      if (response.destroyed) return
+      written += piece.length
+      if (response.write(piece)) setImmediate(() => pump(response))
+      else response.once("drain", () => pump(response))
+    }
+    return { handler, written: () => written }
+  }
+
+  const stopsReading = (
+    run: Effect.Effect<unknown, LlmError.ProviderError, P>,
+    source: ReturnType<typeof endless>,
+    options: OpenAiChat.Options
+  ) =>
+    Effect.gen(function*() {
+      const server = yield* Replay.make
+      server.onRequest(source.handler)
+      const error = yield* failure(run, provider(server, FetchHttpClient.layer, options))
+      yield* server.allClosed
+      return error
+    })
+
+  const piece = "x".repeat(10_000)
+
+  it.effect("a whole answer is read up to `maxBodyBytes`", () =>
+    Effect.gen(function*() {
+      const source = endless(piece)
+      const error = yield* stopsReading(ask, source, { maxBodyBytes: 100_000 })
+      assert(error._tag === "MalformedResponse")
+      assert.include(error.problem, "maxBodyBytes")
+      assert.isFalse(LlmError.isTransient(error))
+    }))
+
+  it.effect("what comes instead of a stream is read up to `maxBodyBytes`", () =>
+    Effect.gen(function*() {
+      const error = yield* stopsReading(words, endless(piece), { maxBodyBytes: 100_000 })
+      assert(error._tag === "MalformedResponse")
+      assert.include(error.problem, "maxBodyBytes")
+    }))
+
+  it.effect("an error is read as far as an error goes", () =>
+    Effect.gen(function*() {
+      const source = endless(piece, { status: 503 })
+      const error = yield* stopsReading(ask, source, {})
+      assert.strictEqual(error._tag, "Overloaded")
+    }))
+
+  it.effect("an event is read up to `maxEventBytes`", () =>
+    Effect.gen(function*() {
+      const source = endless(piece, { first: "data: {\"x\":\"" })
+      const error = yield* stopsReading(words, source, { maxEventBytes: 50_000 })
+      assert(error._tag === "MalformedResponse")
+      assert.include(error.problem, "maxEventBytes")
+    }))
+
+  it.effect("the parameters of tool calls are read up to `maxBodyBytes`", () =>
+    Effect.gen(function*() {
+      const call = (rest: object) =>
+        Wire.event(Wire.chunk({ tool_calls: [{ index: 0, function: { arguments: piece }, ...rest }] }))
+      const source = endless(call({}), { first: call({ id: "call_1", function: { name: "f", arguments: "" } }) })
+      const error = yield* stopsReading(Stream.runDrain(read), source, { maxBodyBytes: 100_000 })
+      assert(error._tag === "StreamInterrupted")
+      assert.strictEqual(error.failure?._tag, "MalformedResponse")
+    }))
+
+  it.effect("a stream may be as long as it likes", () =>
+    Effect.gen(function*() {
+      const server = yield* Replay.make
+      const text = Arr.makeBy(200, (index) => `word ${index} `)
+      server.onRequest(Replay.reply({ body: Wire.streamOf(...text) }))
+      const deltas = yield* words.pipe(
+        Effect.provide(provider(server, FetchHttpClient.layer, { maxBodyBytes: 1000, maxEventBytes: 1000 }))
+      )
+      assert.strictEqual(deltas.join(""), text.join(""))
+    }))
+})
