@@ -230,9 +230,10 @@ const describeEvent = (event: Event): string => {
  * @since 0.1.0
  */
 export const render = (receipt: Receipt): string => {
-  const rows: Array<{ readonly at: number; readonly cells: ReadonlyArray<string> }> = [
+  const rows: Array<TableRow> = [
     ...receipt.attempts.map((attempt) => ({
       at: attempt.startMillis,
+      leads: false,
       cells: [
         seconds(attempt.startMillis),
         `${attempt.provider}/${attempt.model}`,
@@ -243,6 +244,7 @@ export const render = (receipt: Receipt): string => {
     })),
     ...receipt.events.map((event) => ({
       at: event.atMillis,
+      leads: event.type === "retry" || event.type === "fallback",
       cells: [seconds(event.atMillis), `  ${describeEvent(event)}`, "", "", ""]
     }))
   ]
@@ -271,16 +273,26 @@ export const render = (receipt: Receipt): string => {
   return [line(head), rule, ...table.slice(1, -1).map(line), rule, line(total)].join("\n")
 }
 
-const interleave = (
-  rows: ReadonlyArray<{ readonly at: number; readonly cells: ReadonlyArray<string> }>,
-  attempts: number
-): Array<ReadonlyArray<string>> => {
+interface TableRow {
+  readonly at: number
+  /** Whether it is a decision that leads to an attempt. */
+  readonly leads: boolean
+  readonly cells: ReadonlyArray<string>
+}
+
+const interleave = (rows: ReadonlyArray<TableRow>, attempts: number): Array<ReadonlyArray<string>> => {
   const events = rows.slice(attempts)
   const ordered: Array<ReadonlyArray<string>> = []
   let next = 0
   rows.slice(0, attempts).forEach((attempt, index) => {
-    while (index > 0 && next < events.length && (events[next]?.at ?? 0) <= attempt.at) {
-      ordered.push(events[next++]?.cells ?? [])
+    let led = false
+    while (index > 0 && next < events.length) {
+      const event = events[next]!
+      // Attempts may take no time at all. Of the decisions of one instant, one has led to the attempt, and others follow it.
+      if (event.at > attempt.at || (led && event.at === attempt.at)) break
+      led ||= event.leads
+      ordered.push(event.cells)
+      next++
     }
     ordered.push(attempt.cells)
   })

@@ -82,25 +82,29 @@ const open = (
   { dialect, endpoint, provider, send }: Channel,
   request: Request,
   streamed: boolean
-): Effect.Effect<Opened, ProviderError, Scope.Scope> => {
-  const body = encodeRequest(provider, request, dialect, streamed)
-  if (Result.isFailure(body)) return Effect.fail(body.failure)
-  const origin = { provider, model: request.model, secrets: endpoint.secrets }
-  const accept = streamed ? "text/event-stream, application/json" : "application/json"
-  const sent = send(
-    endpoint.request(request.model, body.success, accept),
-    (error) => classifyUnsent(origin, error)
-  )
-  return Effect.flatMap(
-    sent,
-    (response) =>
-      Effect.flatMap(Clock.currentTimeMillis, (now): Effect.Effect<Opened, ProviderError, Scope.Scope> => {
-        const exchange: Exchange = { origin, status: response.status, headers: response.headers, now }
-        if (response.status >= 200 && response.status < 300) return Effect.succeed({ exchange, response })
-        return Effect.flatMap(readError(response), (text) => Effect.fail(classifyResponse(exchange, text)))
-      })
-  )
-}
+): Effect.Effect<Opened, ProviderError, Scope.Scope> =>
+  // Anew for each run: a request that is sent twice is two.
+  Effect.suspend(() => {
+    const body = encodeRequest(provider, request, dialect, streamed)
+    if (Result.isFailure(body)) return Effect.fail(body.failure)
+    const origin = { provider, model: request.model, secrets: endpoint.secrets }
+    const accept = streamed ? "text/event-stream, application/json" : "application/json"
+    const sent = send(
+      endpoint.request(request.model, body.success, accept),
+      (error) => classifyUnsent(origin, error)
+    )
+    return Effect.flatMap(sent, (response) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) =>
+        receive({ origin, status: response.status, headers: response.headers, now }, response)))
+  })
+
+const receive = (
+  exchange: Exchange,
+  response: HttpClientResponse.HttpClientResponse
+): Effect.Effect<Opened, ProviderError, Scope.Scope> =>
+  exchange.status >= 200 && exchange.status < 300
+    ? Effect.succeed({ exchange, response })
+    : Effect.flatMap(readError(response), (text) => Effect.fail(classifyResponse(exchange, text)))
 
 // The status stands, whatever becomes of the body.
 const readError = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<string, never, Scope.Scope> =>

@@ -202,10 +202,12 @@ const describe = (
 
 const isStatusLike = (code: string): boolean => /^[45]\d\d$/.test(code)
 
-/** The code to quote: the most specific one, and one that only repeats the status only where there is no other. */
+/** The code to quote: one that says what it is, before one that says anything, before one that repeats the status. */
 const codeOf = (names: Names, facts: ErrorFacts): string | undefined => {
   const codes = facts.rawCodes.flatMap((code) => names.identifier(code) ?? [])
-  return codes.find((code) => !isStatusLike(code)) ?? codes[0]
+  return codes.find((code) => kindOfCode(code.toLowerCase()) !== undefined) ??
+    codes.find((code) => !isStatusLike(code)) ??
+    codes[0]
 }
 
 const requestIdHeaders = [

@@ -6,7 +6,7 @@
  * `{detail}` (a text, or a list of validation errors), `{message}` alone, `{errors: [...]}`, any of them in an array,
  * and any of them as JSON inside the message or the `metadata.raw` of another (gateways wrap what their upstream said).
  */
-import { type Fields, fields, isFields, isHtml, items, json, number, text, trimBody, word } from "./read.ts"
+import { count, type Fields, fields, isFields, isHtml, items, json, number, text, trimBody, word } from "./read.ts"
 import { goDuration } from "./retryAfter.ts"
 
 /** What a server said about a failure. */
@@ -110,13 +110,14 @@ const readValue = (facts: Draft, value: unknown, depth: number): void => {
   else if (Array.isArray(value["errors"]) && value["errors"].length > 0) readValue(facts, value["errors"], depth + 1)
   // What is nested is closer to the cause, so it comes first; what stands around it fills the gaps.
   readMetadata(facts, fields(value["metadata"]), depth)
-  readMessage(facts, value, depth)
   readCodes(facts, value)
   readInner(facts, value)
+  // JSON inside the words comes last: it may be an upstream's, but also a request that is quoted.
+  readMessage(facts, value, depth)
   facts.param ??= text(value["param"])
   facts.requestId ??= text(value["request_id"])
-  facts.contextLimit ??= number(value["n_ctx"])
-  facts.contextRequested ??= number(value["n_prompt_tokens"])
+  facts.contextLimit ??= count(value["n_ctx"])
+  facts.contextRequested ??= count(value["n_prompt_tokens"])
   const seconds = number(value["retry_after"])
   if (seconds !== undefined && seconds > 0) facts.retryAfterMillis ??= seconds * 1000
 }
