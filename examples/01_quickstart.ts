@@ -30,7 +30,6 @@ const makeSummarizer = (model: string, fallback: string) =>
 // ---- the program ----------------------------------------------------------------------------------------------------
 
 const Facts = Schema.Struct({
-  keyword: Schema.String.annotate({ description: "The word that matters most" }),
   claims: Schema.Array(Schema.String).annotate({ description: "Up to three claims it makes" })
 })
 
@@ -54,7 +53,7 @@ const program = Effect.fn("quickstart")(function*(model: string, fallback: strin
     prompt: `What does this document say?\n\n${document}`,
     schema: Facts
   })
-  yield* Console.log(`${facts.value.keyword}:\n${facts.value.claims.map((claim) => `- ${claim}`).join("\n")}`)
+  yield* Console.log(facts.value.claims.map((claim) => `- ${claim}`).join("\n"))
 })
 
 const heading = (text: string) => Console.log(`\n${styleText(["bold", "cyan"], text)}\n`)
