@@ -23,6 +23,7 @@ import type { NoExcessProperties } from "effect/Types"
 import type { Call, Request, Settings } from "./Call.ts"
 import * as Internal from "./internal/languageModel.ts"
 import { runStream, runWhole } from "./internal/operation.ts"
+import { toPull } from "./internal/pull.ts"
 import { structuredOutput } from "./internal/structuredOutput.ts"
 import { type Llm, make } from "./Llm.ts"
 import { InvalidOutput, OutputTruncated, type StreamInterrupted, toAiError, type ToolFailed } from "./LlmError.ts"
@@ -347,11 +348,11 @@ const decodeObject = (
   const text = Part.text(answer)
   const truncated = truncation(answer, call)
   if (truncated !== undefined) return Effect.fail(truncated)
-  return Effect.mapError(structuredOutput(schema).decode(text), (error) =>
+  const { decode, describe } = structuredOutput(schema)
+  return Effect.mapError(decode(text), (error) =>
     new InvalidOutput({
       ...servedBy(call),
-      // The message of a schema error names what was expected, and where; never what was there.
-      problem: text.trim() === "" ? "it has no text" : error.message.replaceAll(/\s+/g, " "),
+      problem: text.trim() === "" ? "it has no text" : describe(error),
       text: Redacted.make(text)
     }))
 }
@@ -477,19 +478,29 @@ export const whole = <E, R>(self: Llm<E, R>): Llm<E | OutputTruncated, R> =>
     plan: Plan.policy("whole", { children: [self.plan] }),
     open: (call) =>
       Effect.flatMap(self.open(call), (opened) => {
-        if (opened._tag === "Flow") {
-          return Effect.succeed(Opened.flow(Stream.mapArrayEffect(opened.parts, (parts) => {
-            const { serving } = call.recorder
-            const truncated = truncation(parts, call)
-            return serving === undefined || truncated === undefined
-              ? Effect.succeed(parts)
-              : Effect.fail(serving.interrupted("truncated", truncated))
-          })))
-        }
+        if (opened._tag === "Flow") return Effect.succeed(Opened.flow(untilTruncated(opened.parts, call)))
         const truncated = truncation(opened.parts, call)
         return truncated === undefined ? Effect.succeed(opened) : Effect.fail(truncated)
       })
   })
+
+/** The words before the cut are handed on; the finish part becomes the failure it is. */
+const untilTruncated = (
+  parts: Stream.Stream<Part.Part, StreamInterrupted>,
+  call: Call
+): Stream.Stream<Part.Part, StreamInterrupted> =>
+  Stream.unwrap(Effect.map(toPull(parts), (pull) => {
+    let cut: StreamInterrupted | undefined
+    const next = Effect.flatMap(pull, (parts) => {
+      const { serving } = call.recorder
+      const truncated = truncation(parts, call)
+      if (serving === undefined || truncated === undefined) return Effect.succeed(parts)
+      cut = serving.interrupted("truncated", truncated)
+      const words = parts.filter((part) => part.type !== "finish")
+      return Arr.isReadonlyArrayNonEmpty(words) ? Effect.succeed(words) : Effect.fail(cut)
+    })
+    return Stream.fromPull(Effect.succeed(Effect.suspend(() => cut === undefined ? next : Effect.fail(cut))))
+  }))
 
 /**
  * Serves an `Llm` as `effect/ai`'s `LanguageModel`: everything written against that (Chat, toolkits, agents, MCP servers)
