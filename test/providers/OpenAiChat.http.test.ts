@@ -331,7 +331,7 @@ describe("spans", () => {
   it.effect("say where a request went, and what came of it", () =>
     Effect.gen(function*() {
       const { server, spans } = yield* spansOf((self) => self)
-      const [span] = spans.filter(({ kind }) => kind === "client")
+      const span = spans.find(({ kind }) => kind === "client")
       assert.strictEqual(span?.name, "POST")
       assert.deepStrictEqual(Object.fromEntries(span?.attributes ?? []), {
         "http.request.method": "POST",

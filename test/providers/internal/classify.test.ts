@@ -323,6 +323,19 @@ describe("bodies of any shape", () => {
     }
   })
 
+  it("that quote the request are not taken in by it", () => {
+    const quote = JSON.stringify({ error: { message: "x", code: "rate_limit_exceeded" } })
+    assert.strictEqual(classify(400, openai(`cannot read ${quote}`, "invalid_value"))._tag, "InvalidRequest")
+  })
+
+  it("may hold numbers that are none", () => {
+    const failure = classify(400, {
+      error: { code: 400, type: "exceed_context_size_error", message: "", n_ctx: 1.5, n_prompt_tokens: "x" }
+    })
+    assert(failure._tag === "ContextLengthExceeded")
+    assert.isUndefined(failure.limit)
+  })
+
   it("of web pages are nobody's words", () => {
     const failure = classify(502, "<html><h1>insufficient_quota</h1></html>")
     assert.strictEqual(failure._tag, "ServerError")
