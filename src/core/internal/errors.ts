@@ -245,7 +245,7 @@ export class MalformedResponse extends make<MalformedResponse>()("MalformedRespo
   override get message(): string {
     return describe(this, {
       what: `the response is malformed: ${this.problem}`,
-      mend: "check that the base URL is an API of this kind"
+      mend: "try again; if it stays so, check that the base URL is an API of this kind"
     })
   }
 }
