@@ -163,7 +163,9 @@ const at = (limit: KnownLimit | undefined, attempt: number): Effect.Effect<numbe
         Pull.matchEffect(step(now, undefined), {
           onSuccess: ([, delay]) => {
             const millis = Duration.toMillis(delay)
-            return index === attempt ? Effect.succeed(millis) : walk(index + 1, now + millis, millis)
+            // As with a duration: an endless one is no limit, and neither is none at all.
+            const limit = millis > 0 && Number.isFinite(millis) ? millis : undefined
+            return index === attempt ? Effect.succeed(limit) : walk(index + 1, now + millis, limit)
           },
           onDone: () => Effect.succeed(last),
           onFailure: Effect.failCause
@@ -172,6 +174,9 @@ const at = (limit: KnownLimit | undefined, attempt: number): Effect.Effect<numbe
     })
 
 type Phase = TimedOut["phase"]
+
+// In milliseconds. A clock may run in fractions, which a sleep rounds: what is left of that is not slept for, over and over.
+const noTime = 0.001
 
 /**
  * Watches one call. One timer serves all limits: it sleeps to the nearest one, and looks again. A part costs no more than
@@ -189,6 +194,10 @@ class Watch {
   private since: number
   /** Where in the receipt the attempts begin that are watched here. */
   private readonly firstAttempt: number
+  /** The longest sleep after which no limit can have been overslept, whatever is waited for by then. */
+  private readonly longest: number
+  /** Whether the answer has ended, so that nothing is left to come too late. */
+  private over = false
 
   constructor(call: Call, firstPart: number | undefined, idle: number | undefined, total: number | undefined) {
     this.call = call
@@ -197,6 +206,7 @@ class Watch {
     this.total = total
     this.since = call.recorder.now()
     this.firstAttempt = call.recorder.attempts.length
+    this.longest = Math.min(firstPart ?? Infinity, idle ?? Infinity)
     const deadline = total === undefined ? undefined : this.since + total
     // A deadline further out is whoever set it to keep.
     this.ownDeadline = deadline === undefined || (call.deadline !== undefined && call.deadline <= deadline)
@@ -247,13 +257,13 @@ class Watch {
 
   /** Fails when a limit passes. */
   readonly opening: Effect.Effect<never, TimedOut> = Effect.suspend((): Effect.Effect<never, TimedOut> => {
+    if (this.over) return Effect.never
     const next = this.next()
     const now = this.call.recorder.now()
-    if (next === undefined) {
-      // Nothing to wait for at the moment: look again when the shortest limit could have passed.
-      return Effect.andThen(Effect.sleep(this.idle ?? this.firstPart ?? Infinity), this.opening)
-    }
-    if (now < next.at) return Effect.andThen(Effect.sleep(next.at - now), this.opening)
+    // Nothing to wait for at the moment: look again when the shortest limit could have passed.
+    if (next === undefined) return Effect.andThen(Effect.sleep(this.longest), this.opening)
+    const left = next.at - now
+    if (left > noTime) return Effect.andThen(Effect.sleep(Math.min(left, this.longest)), this.opening)
     const timedOut = new TimedOut({ phase: next.phase, limit: Duration.millis(next.limit) })
     // The request is interrupted, but the receipt should say why.
     this.call.recorder.endSince(this.firstAttempt, timedOut._tag)
@@ -272,14 +282,20 @@ class Watch {
         Effect.catch(this.opening, (timedOut) => Deferred.fail(passed, this.interrupted(timedOut)))
       )
       const pull = yield* toPull(parts)
+      const limit = Deferred.await(passed)
+      // The pull first: where its part is there, the race is over before the limit costs anything.
       const next = Effect.raceFirst(
         Effect.map(pull, (parts) => {
           this.waiting = "nothing"
+          this.over = this.call.recorder.serving?.outcome !== undefined
           return parts
         }),
-        Deferred.await(passed)
+        limit
       )
       return Stream.fromPull(Effect.succeed(Effect.suspend(() => {
+        if (this.over) return pull
+        // Once a limit has passed, parts that are there by now come too late.
+        if (Deferred.isDoneUnsafe(passed)) return limit
         this.waiting = "idle"
         this.since = this.call.recorder.now()
         return next

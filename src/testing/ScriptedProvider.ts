@@ -17,7 +17,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
-import { outcomeOf } from "../core/internal/recorder.ts"
+import { outcomeOf, outcomeOfCause } from "../core/internal/recorder.ts"
 import * as LlmError from "../core/LlmError.ts"
 import * as Part from "../core/Part.ts"
 import type * as Usage from "../core/Usage.ts"
@@ -299,10 +299,15 @@ export const make = <Self>(provider: Provider.Key<Self>, script: Script): Script
               finished ||= parts.some((part) => part.type === "finish")
               return parts
             }),
-            Stream.onExit((exit) =>
+            Stream.tapCause((cause) =>
               Effect.sync(() => {
-                const outcome = outcomeOf(exit)
-                call.outcome = outcome === "success" && !finished ? "interrupted" : outcome
+                call.outcome = outcomeOfCause(cause)
+              })
+            ),
+            // Its reader may have failed, which is no failure of the call: to the provider, the reader went away.
+            Stream.onExit(() =>
+              Effect.sync(() => {
+                call.outcome ??= finished ? "success" : "interrupted"
               })
             )
           )

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Schema, Stream } from "effect"
+import { Effect, Fiber, Layer, Schema, Stream } from "effect"
 import { Attribution, Llm, Plan } from "effect-bulwark"
 import { ScriptedProvider } from "effect-bulwark/testing"
 import { LanguageModel, Tool, Toolkit } from "effect/ai"
@@ -97,10 +97,9 @@ describe("Attribution", () => {
     Effect.gen(function*() {
       const receipts = makeReceipts()
       const toolkit = Toolkit.make(Tool.make("Lookup", { success: Schema.String }))
-      const layer = Llm.layerLanguageModel(openai)
+      const layer = Layer.provide(Llm.layerLanguageModel(openai), hello)
       // The model is made before, and outside of, the region.
       const model = yield* Effect.provide(LanguageModel.LanguageModel, layer).pipe(
-        Effect.provide(hello),
         Attribution.annotate({ user: "maker", tenant: "maker" })
       )
       yield* run(

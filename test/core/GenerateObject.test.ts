@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Redacted, Schedule, Schema } from "effect"
 import { Llm } from "effect-bulwark"
 import { ScriptedProvider } from "effect-bulwark/testing"
-import { Effect, Layer, Redacted, Schedule, Schema } from "effect"
 import { structuredOutput } from "../../src/core/internal/structuredOutput.ts"
 import { delta, finish, finishUsage } from "./support/chunked.ts"
 import { makeReceipts, OpenAi, openai, question } from "./support/stack.ts"

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Effect, Redacted, Stream } from "effect"
 import { Llm, LlmError } from "effect-bulwark"
 import { ScriptedProvider } from "effect-bulwark/testing"
-import { Effect, Redacted, Stream } from "effect"
 import { Prompt } from "effect/ai"
 import { chunked, cut, delta, finish, finishUsage } from "./support/chunked.ts"
 import { collect, makeReceipts, OpenAi, openai, question } from "./support/stack.ts"

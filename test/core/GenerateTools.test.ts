@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Cause, Deferred, Effect, Exit, Layer, Schedule, Schema, Stream } from "effect"
 import { Llm, LlmError, type Part } from "effect-bulwark"
 import { ScriptedProvider } from "effect-bulwark/testing"
-import { Cause, Deferred, Effect, Exit, Layer, Schedule, Schema, Stream } from "effect"
 import { Tool, Toolkit } from "effect/ai"
 import { finish } from "./support/chunked.ts"
-import { anthropic, Anthropic, collect, makeReceipts, OpenAi, openai, question, textOf } from "./support/stack.ts"
+import { Anthropic, anthropic, collect, makeReceipts, OpenAi, openai, question, textOf } from "./support/stack.ts"
 import { handlers, Station, station, toolkit, UnknownCity } from "./support/weather.ts"
 
 const tools = Layer.provide(handlers, Layer.succeed(Station, station))
@@ -14,7 +14,9 @@ const call = (name: string, params: unknown) => ScriptedProvider.toolCall(name, 
 const secret = "Atlant1s"
 
 const generate = (...steps: ReadonlyArray<ScriptedProvider.Step>) =>
-  Llm.generateText(openai, { ...question, toolkit }).pipe(Effect.provide([tools, ScriptedProvider.layer(OpenAi, steps)]))
+  Llm.generateText(openai, { ...question, toolkit }).pipe(
+    Effect.provide([tools, ScriptedProvider.layer(OpenAi, steps)])
+  )
 
 const stream = (...steps: ReadonlyArray<ScriptedProvider.Step>) =>
   collect(Llm.streamText(openai, { ...question, toolkit })).pipe(

@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Duration, Effect, Exit, Fiber, Layer, Schedule, Schema, Stream, Tracer } from "effect"
-import { AiError, Chat, LanguageModel } from "effect/ai"
 import { Llm, LlmError } from "effect-bulwark"
 import { ScriptedProvider } from "effect-bulwark/testing"
+import { AiError, Chat, LanguageModel } from "effect/ai"
 import { TestClock } from "effect/testing"
-import { anthropic, Anthropic, collect, makeReceipts, OpenAi, openai, question, textOf } from "./support/stack.ts"
+import { Anthropic, anthropic, collect, makeReceipts, OpenAi, openai, question, textOf } from "./support/stack.ts"
 import { handlers, Station, station, toolkit } from "./support/weather.ts"
 
 const tools = Layer.provide(handlers, Layer.succeed(Station, station))
@@ -43,8 +43,7 @@ describe("an Llm as effect/ai's LanguageModel", () => {
       const schema = Schema.Struct({ metres: Schema.optionalKey(Schema.Finite) })
       const provider = ScriptedProvider.make(OpenAi, () => ScriptedProvider.text(`{"metres":null}`))
       const object = yield* LanguageModel.generateObject({ ...question, schema, objectName: "height" }).pipe(
-        Effect.provide(Llm.layerLanguageModel(openai)),
-        Effect.provide(provider.layer)
+        Effect.provide(Layer.provide(Llm.layerLanguageModel(openai), provider.layer))
       )
       // Strict JSON schema has no optional properties: null stands for absent.
       assert.deepStrictEqual(object.value, {})
@@ -146,14 +145,19 @@ describe("an Llm as effect/ai's LanguageModel", () => {
       const spied = Llm.make({
         plan: openai.plan,
         open: (call) =>
-          Effect.flatMap(Effect.contextWith((context: Context.Context<never>) =>
-            Effect.succeed(Context.getOption(context, Tracer.ParentSpan))
-          ), (span) => {
-            const chain: Array<string> = []
-            for (let at = span; at._tag === "Some" && at.value._tag === "Span"; at = at.value.parent) chain.push(at.value.name)
-            parents.push(chain.join(" < "))
-            return openai.open(call)
-          })
+          Effect.flatMap(
+            Effect.contextWith((context: Context.Context<never>) =>
+              Effect.succeed(Context.getOption(context, Tracer.ParentSpan))
+            ),
+            (span) => {
+              const chain: Array<string> = []
+              for (let at = span; at._tag === "Some" && at.value._tag === "Span"; at = at.value.parent) {
+                chain.push(at.value.name)
+              }
+              parents.push(chain.join(" < "))
+              return openai.open(call)
+            }
+          )
       })
       const model = yield* Effect.provide(
         LanguageModel.LanguageModel,

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Schedule } from "effect"
-import { Llm, LlmError, Plan, Retry } from "effect-bulwark"
+import { Llm, type LlmError, Plan, Retry } from "effect-bulwark"
 import { anthropic, openai } from "./support/stack.ts"
 
 const twice = Schedule.recurs(2)

@@ -157,7 +157,7 @@ describe("the receipt of a stream", () => {
   it.effect("is none for a stream that nobody reads", () =>
     Effect.gen(function*() {
       const receipts = makeReceipts()
-      yield* Effect.scoped(Stream.toPull(Llm.streamText(openai, question))).pipe(
+      yield* Effect.asVoid(Effect.scoped(Stream.toPull(Llm.streamText(openai, question)))).pipe(
         receipts.observe,
         Effect.provide(ScriptedProvider.layer(OpenAi, []))
       )

@@ -140,7 +140,11 @@ describe("a deadline", () => {
   it.effect("is the nearest of those around", () =>
     Effect.gen(function*() {
       for (const [inner, outer] of [["5 seconds", "1 minute"], ["1 minute", "5 seconds"]] as const) {
-        const llm = openai.pipe(Llm.retry(every("6 seconds")), Llm.timeout({ total: inner }), Llm.timeout({ total: outer }))
+        const llm = openai.pipe(
+          Llm.retry(every("6 seconds")),
+          Llm.timeout({ total: inner }),
+          Llm.timeout({ total: outer })
+        )
         const ran = yield* Run.text(llm, { openai: [ScriptedProvider.fail("Overloaded")] })
         assert.strictEqual(ran.receipt.outcome, "Overloaded")
         assert.strictEqual(ran.receipt.timings.totalMillis, 0)

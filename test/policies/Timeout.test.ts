@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber, Schedule, Stream } from "effect"
+import { Clock, Duration, Effect, Fiber, Schedule, Stream } from "effect"
 import { Llm, LlmError } from "effect-bulwark"
 import { ScriptedProvider } from "effect-bulwark/testing"
 import { TestClock } from "effect/testing"
@@ -220,6 +220,33 @@ describe("a limit that is none", () => {
         assert.strictEqual(ran.receipt.outcome, "success")
         assert.deepStrictEqual(ran.openai.map((call) => call.transport), ["whole"])
       }
+    }))
+})
+
+describe("a watch", () => {
+  it.effect("looks at the clock no more often than it has to", () =>
+    Effect.gen(function*() {
+      // A clock that runs in fractions, as one does after a jittered wait: what a sleep rounds off must not be slept for anew.
+      for (const start of [0, 0.1, 1_234.567_890_123, 98_765.432_109_876]) {
+        yield* TestClock.adjust("1 hour")
+        yield* TestClock.setTime((yield* Clock.currentTimeMillis) + start)
+        for (const limits of [{ total: "9 seconds" }, { firstPart: "3 seconds" }, { firstPart: 1_000 / 3 }] as const) {
+          const ran = yield* Run.text(openai.pipe(Llm.timeout(limits)), { openai: [ScriptedProvider.silence] })
+          assert.strictEqual(ran.receipt.outcome, "TimedOut")
+          assert.isAtMost(ran.probe.sleeps(), 2)
+        }
+      }
+    }))
+
+  it.effect("does not look at all while parts come in time", () =>
+    Effect.gen(function*() {
+      const words = Array.from({ length: 1_000 }, () => "a")
+      const ran = yield* Run.stream(openai.pipe(Llm.timeout({ idle: "1 minute" })), {
+        openai: [ScriptedProvider.text(words, { between: "20 millis" })]
+      })
+      assert.strictEqual(ran.texts.length, 1_000)
+      // 20 s of parts: the provider sleeps before each of them, and the watch at most twice.
+      assert.isAtMost(ran.probe.sleeps(), 1_002 + 2)
     }))
 })
 

@@ -1,9 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Exit, Redacted, Schedule } from "effect"
+import { Duration, Effect, Exit, Fiber, Redacted, Schedule, Stream } from "effect"
 import { Llm, LlmError } from "effect-bulwark"
 import { ScriptedProvider } from "effect-bulwark/testing"
+import { TestClock } from "effect/testing"
+import { chunked, delta, finish } from "../core/support/chunked.ts"
 import * as Run from "../core/support/run.ts"
-import { anthropic, openai } from "../core/support/stack.ts"
+import { anthropic, makeReceipts, OpenAi, openai, question } from "../core/support/stack.ts"
 
 const second = Duration.seconds(1)
 
@@ -153,6 +155,15 @@ describe("the limit of silence, where a full answer is collected", () => {
       assert(error._tag === "TimedOut")
       assert.strictEqual(error.phase, "firstPart")
       assert.strictEqual(ran.receipt.timings.totalMillis, 7_000)
+      // The same, where silence has been waited for by the time that the second attempt begins.
+      const later = yield* Run.text(llm, {
+        openai: [
+          ScriptedProvider.breakOff(["a", "b", "c"], "cut", { delay: second, between: "2 seconds" }),
+          ScriptedProvider.silence
+        ]
+      })
+      assert.strictEqual(later.receipt.attempts[1]?.startMillis, 7_000)
+      assert.strictEqual(later.receipt.timings.totalMillis, 12_000)
     }))
 })
 
@@ -184,9 +195,12 @@ describe("the limit of the whole, while the answer flows", () => {
         openai: [stalled]
       })
       assert.deepInclude(yield* cutOff(both), { phase: "total", at: 4_000 })
-      const apart = yield* Run.stream(openai.pipe(Llm.timeout({ idle: "2 seconds" }), Llm.timeout({ total: "4 seconds" })), {
-        openai: [stalled]
-      })
+      const apart = yield* Run.stream(
+        openai.pipe(Llm.timeout({ idle: "2 seconds" }), Llm.timeout({ total: "4 seconds" })),
+        {
+          openai: [stalled]
+        }
+      )
       assert.deepInclude(yield* cutOff(apart), { phase: "idle", at: 3_000 })
     }))
 
@@ -214,13 +228,24 @@ describe("the limit of the whole, while the answer flows", () => {
 
   it.effect("holds against a reader who is slow, whatever is there to read by then", () =>
     Effect.gen(function*() {
-      // Pieces that are there at once: were each pull to win against the deadline, they would all be read.
-      const ran = yield* Run.stream(
-        llm,
-        { openai: [{ ...ScriptedProvider.text(["a", "b", "c", "d"]), between: "1 nanos" }] },
-        () => Effect.sleep("2 seconds")
+      const texts: Array<string> = []
+      const receipts = makeReceipts()
+      const pieces = [..."abcd"].map((text) => [delta(text)])
+      const fiber = yield* Llm.streamText(llm, question).pipe(
+        Llm.textDeltas,
+        Stream.runForEach((text) => Effect.andThen(Effect.sync(() => texts.push(text)), Effect.sleep("2 seconds"))),
+        Effect.flip,
+        receipts.observe,
+        Effect.provide(chunked(OpenAi, [...pieces, [finish()]])),
+        Effect.forkChild({ startImmediately: true })
       )
-      assert.deepStrictEqual(ran.texts, ["a", "b", "c"])
-      assert.strictEqual((yield* cutOff(ran)).phase, "total")
+      yield* TestClock.adjust("1 minute")
+      const error = yield* Fiber.join(fiber)
+      assert(error._tag === "StreamInterrupted")
+      assert.strictEqual(error.reason, "timedOut")
+      assert.strictEqual(Redacted.value(error.partial), "abc")
+      assert.deepStrictEqual(texts, ["a", "b", "c"])
+      assert.strictEqual(receipts.only().outcome, "StreamInterrupted")
+      assert.deepStrictEqual(receipts.only().attempts.map((attempt) => attempt.outcome), ["TimedOut"])
     }))
 })

@@ -8,7 +8,7 @@ import type * as Clock from "effect/Clock"
 import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
 import type { Attribution } from "../Attribution.ts"
-import type { Part } from "../Part.ts"
+import * as Part from "../Part.ts"
 import type * as Receipt from "../Receipt.ts"
 import * as Usage from "../Usage.ts"
 import { type InterruptionCause, StreamInterrupted } from "./errors.ts"
@@ -33,32 +33,15 @@ export class AttemptRecord {
   }
 
   /** Takes note of a part; true when it is content. */
-  see(part: Part): boolean {
-    switch (part.type) {
-      case "text-delta":
-        this.text.push(part.delta)
-        return part.delta.length > 0
-      case "reasoning-delta":
-      case "tool-params-delta":
-        return part.delta.length > 0
-      case "response-metadata":
-        if (part.modelId !== undefined) this.servedModel = part.modelId
-        return false
-      case "text-start":
-      case "text-end":
-      case "reasoning-start":
-      case "reasoning-end":
-      case "tool-params-start":
-      case "tool-params-end":
-        return false
-      case "finish":
-        this.usage = Usage.fromEncoded(part.usage)
-        this.finishReason = part.reason
-        this.finishMetadata = part.metadata
-        return true
-      default:
-        return true
+  see(part: Part.Part): boolean {
+    if (part.type === "text-delta") this.text.push(part.delta)
+    else if (part.type === "response-metadata") this.servedModel = part.modelId ?? this.servedModel
+    else if (part.type === "finish") {
+      this.usage = Usage.fromEncoded(part.usage)
+      this.finishReason = part.reason
+      this.finishMetadata = part.metadata
     }
+    return Part.isContent(part)
   }
 
   end(outcome: string, now: number): void {

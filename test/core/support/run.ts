@@ -46,7 +46,8 @@ export const text = <E>(llm: Llm.Llm<E, OpenAi | Anthropic>, scripts: Scripts): 
   running(Effect.map(Llm.generateText(llm, question), (answer) => answer.text), scripts)
 
 /** What a stream delivered, and how it ended. */
-export interface Streamed<E> extends Ran<void, E | LlmError.StreamInterrupted> {
+export interface Streamed<E> extends Ran<string, E | LlmError.StreamInterrupted> {
+  /** Also of a stream that failed. */
   readonly texts: ReadonlyArray<string>
 }
 
@@ -60,7 +61,8 @@ export const stream = <E>(
     const texts: Array<string> = []
     const reading = Llm.streamText(llm, question).pipe(
       Llm.textDeltas,
-      Stream.runForEach((text) => Effect.andThen(Effect.sync(() => void texts.push(text)), read(text)))
+      Stream.runForEach((text) => Effect.andThen(Effect.sync(() => void texts.push(text)), read(text))),
+      Effect.map(() => texts.join(""))
     )
     return Effect.map(running(reading, scripts), (ran) => ({ ...ran, texts }))
   })

@@ -50,6 +50,8 @@ export const textOf = (parts: ReadonlyArray<Response.AnyPart>): string =>
 /** Counts the timers and fibers that an effect leaves running. */
 export interface Probe {
   readonly timers: () => number
+  /** How many timers there have been. */
+  readonly sleeps: () => number
   readonly fibers: () => number
   readonly watch: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 }
@@ -57,18 +59,23 @@ export interface Probe {
 export const makeProbe: Effect.Effect<Probe> = Clock.clockWith((clock) =>
   Effect.sync(() => {
     let timers = 0
+    let sleeps = 0
     let fibers = 0
     const counting: Clock.Clock = {
       ...clock,
       sleep: (duration) =>
         Effect.acquireUseRelease(
-          Effect.sync(() => void timers++),
+          Effect.sync(() => {
+            timers++
+            sleeps++
+          }),
           () => clock.sleep(duration),
           () => Effect.sync(() => void timers--)
         )
     }
     return {
       timers: () => timers,
+      sleeps: () => sleeps,
       fibers: () => fibers,
       watch: (effect) =>
         effect.pipe(

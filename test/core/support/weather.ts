@@ -36,5 +36,9 @@ export const handlers = toolkit.toLayer(Effect.map(Station, (station) => ({
 /** Knows Paris, and that is all. */
 export const station = Station.of({
   celsius: (city) =>
-    city === "Paris" ? Effect.succeed(21) : city === "Nowhere" ? Effect.succeed(NaN) : Effect.fail(new UnknownCity({ city }))
+    city === "Paris"
+      ? Effect.succeed(21)
+      : city === "Nowhere"
+      ? Effect.succeed(NaN)
+      : Effect.fail(new UnknownCity({ city }))
 })
