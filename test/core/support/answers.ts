@@ -8,9 +8,12 @@ import type { Part } from "effect-bulwark"
 const word = Schema.Literals(["", "a", "b", "Grüße ", "東京\n", "🗼"])
 const id = Schema.Literals(["0", "1", "call_1"])
 
+// JSON knows no negative zero, which `Schema.Int` may draw.
+const integer = Schema.Literals([-3, 0, 1, 17])
+
 const metadataValue = Schema.NullOr(Schema.Union([
-  Schema.Record(Schema.Literals(["signature", "cache"]), Schema.Union([Schema.String, Schema.Int, Schema.Null])),
-  Schema.Array(Schema.Int),
+  Schema.Record(Schema.Literals(["signature", "cache"]), Schema.Union([Schema.String, integer, Schema.Null])),
+  Schema.Array(integer),
   Schema.String
 ]))
 
@@ -23,9 +26,9 @@ const common = {
 
 const json = Schema.Union([
   Schema.String,
-  Schema.Int,
+  integer,
   Schema.Null,
-  Schema.Struct({ city: Schema.String, days: Schema.Array(Schema.Int) })
+  Schema.Struct({ city: Schema.String, days: Schema.Array(integer) })
 ])
 
 const tokens = Schema.optionalKey(Schema.Literals([0, 1, 17, 100_000]))
