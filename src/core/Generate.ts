@@ -26,7 +26,7 @@ import { runStream, runWhole } from "./internal/operation.ts"
 import { toPull } from "./internal/pull.ts"
 import { structuredOutput } from "./internal/structuredOutput.ts"
 import { type Llm, make } from "./Llm.ts"
-import { InvalidOutput, OutputTruncated, type StreamInterrupted, toAiError, type ToolFailed } from "./LlmError.ts"
+import { InvalidOutput, OutputTruncated, StreamInterrupted, toAiError, type ToolFailed } from "./LlmError.ts"
 import * as Opened from "./Opened.ts"
 import * as Part from "./Part.ts"
 import * as Plan from "./Plan.ts"
@@ -492,10 +492,10 @@ const untilTruncated = (
   Stream.unwrap(Effect.map(toPull(parts), (pull) => {
     let cut: StreamInterrupted | undefined
     const next = Effect.flatMap(pull, (parts) => {
-      const { serving } = call.recorder
       const truncated = truncation(parts, call)
-      if (serving === undefined || truncated === undefined) return Effect.succeed(parts)
-      cut = serving.interrupted("truncated", truncated)
+      if (truncated === undefined) return Effect.succeed(parts)
+      cut = call.recorder.serving?.interrupted("truncated", truncated) ??
+        new StreamInterrupted({ partial: truncated.partial, reason: "truncated", failure: truncated })
       const words = parts.filter((part) => part.type !== "finish")
       return Arr.isReadonlyArrayNonEmpty(words) ? Effect.succeed(words) : Effect.fail(cut)
     })

@@ -145,7 +145,6 @@ export const orElseSucceed: {
           Effect.sync(() => {
             call.recorder.event("degraded", LlmError.tagOf(error) ?? "failure")
             call.recorder.degraded = true
-            call.recorder.serving = undefined
             return Opened.whole(Part.fromAnswer(finished(answer(error))))
           }))
     })

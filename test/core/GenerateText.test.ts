@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Redacted, Stream } from "effect"
-import { Llm, LlmError } from "effect-bulwark"
+import { Llm, LlmError, Opened, Plan } from "effect-bulwark"
 import { ScriptedProvider } from "effect-bulwark/testing"
 import { Prompt } from "effect/ai"
 import { chunked, cut, delta, finish, finishUsage } from "./support/chunked.ts"
@@ -134,7 +134,8 @@ describe("Llm.whole", () => {
         const error = yield* Effect.flip(answered.exit)
         assert(error._tag === "StreamInterrupted")
         assert.strictEqual(error.reason, "truncated")
-        assert.strictEqual(error.failure?._tag, "OutputTruncated")
+        assert(error.failure?._tag === "OutputTruncated")
+        assert.strictEqual(Redacted.value(error.failure.partial), "330 m")
         assert.strictEqual(Redacted.value(error.partial), "330 m")
         assert.deepStrictEqual(error.usage, finishUsage)
         assert.isFalse(LlmError.isTransient(error))
@@ -146,6 +147,21 @@ describe("Llm.whole", () => {
         )
       }))
   }
+
+  it.effect("serves no cut answer for a whole one, whoever has given it", () =>
+    Effect.gen(function*() {
+      const others = (opened: Opened.Opened) =>
+        Llm.whole(Llm.make({ plan: Plan.policy("kept", { children: [] }), open: () => Effect.succeed(opened) }))
+      const parts = [delta("330"), finish("length")]
+      const flow = yield* collect(Llm.streamText(others(Opened.flow(Stream.fromIterable(parts))), question))
+      assert.deepStrictEqual(flow.parts.map((part) => part.type), ["text-delta"])
+      const error = yield* Effect.flip(flow.exit)
+      assert(error._tag === "StreamInterrupted")
+      assert.strictEqual(error.reason, "truncated")
+      const truncated = yield* Effect.flip(Llm.generateText(others(Opened.whole(parts)), question))
+      assert(truncated._tag === "OutputTruncated")
+      assert.strictEqual(Redacted.value(truncated.partial), "330")
+    }))
 
   it.effect("lets another model answer", () =>
     Effect.gen(function*() {

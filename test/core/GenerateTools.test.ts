@@ -2,7 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Deferred, Effect, Exit, Layer, Schedule, Schema, Stream } from "effect"
 import { Llm, LlmError, type Part } from "effect-bulwark"
 import { ScriptedProvider } from "effect-bulwark/testing"
-import { Tool, Toolkit } from "effect/ai"
+import { AiError, Tool, Toolkit } from "effect/ai"
+import { fromToolError } from "../../src/core/internal/languageModel.ts"
 import { finish } from "./support/chunked.ts"
 import { Anthropic, anthropic, collect, makeReceipts, OpenAi, openai, question, textOf } from "./support/stack.ts"
 import { handlers, Station, station, toolkit, UnknownCity } from "./support/weather.ts"
@@ -78,13 +79,24 @@ describe("a text with tools", () => {
       assert.notInclude(JSON.stringify(error) + error.message, secret)
     }))
 
-  it.effect("does not repeat what the model says a tool is called", () =>
+  it.effect("says nothing of what the model says a tool is called", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(generate(call(`${secret} is a city`, {})))
       assert(error._tag === "InvalidOutput")
-      assert.isUndefined(error.toolName)
+      assert.notProperty(error, "toolName")
       assert.notInclude(JSON.stringify(error) + error.message, secret)
     }))
+
+  it("names a tool that effect/ai names only where it can be nothing but a name", () => {
+    const named = ["Telephone", "x", `${secret} is a city`, "a".repeat(65), ""].map((toolName) =>
+      fromToolError(AiError.make({
+        module: "Toolkit",
+        method: "handle",
+        reason: new AiError.ToolNotFoundError({ toolName, availableTools: [] })
+      })).toolName
+    )
+    assert.deepStrictEqual(named, ["Telephone", "x", undefined, undefined, undefined])
+  })
 
   it.effect("is InvalidOutput when the model calls a tool with the wrong parameters", () =>
     Effect.gen(function*() {

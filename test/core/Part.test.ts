@@ -147,6 +147,19 @@ describe("Part", () => {
       )
     })
 
+    it("replace metadata that is no object, and let none be merged into it", () => {
+      const values = [{ a: 1 }, "x", [1, 2], null, 7]
+      for (const before of values) {
+        for (const after of values) {
+          const [part] = Part.toAnswer([
+            { type: "text-start", id: "0", metadata: { openai: before } },
+            { type: "text-end", id: "0", metadata: { openai: after } }
+          ])
+          assert.deepStrictEqual(part?.metadata, { openai: after })
+        }
+      }
+    })
+
     it("drop the parameters of a call that was never completed", () => {
       const parameters: Array<Part.Part> = [
         { type: "tool-params-start", id: "c", name: "Weather" },

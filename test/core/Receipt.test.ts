@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Fiber, Random, Schedule, Schema } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Logger, Random, Schedule, Schema } from "effect"
 import { Attribution, Llm, type Part, Receipt } from "effect-bulwark"
 import { ScriptedProvider } from "effect-bulwark/testing"
 import { TestClock } from "effect/testing"
@@ -144,6 +144,35 @@ describe("the receipt of a full answer", () => {
 })
 
 describe("the receipt of a call that gave no answer", () => {
+  it.effect("names nobody as having served it, also where an answer came that would not do", () =>
+    Effect.gen(function*() {
+      const truncated = ScriptedProvider.parts([delta("a"), finish("length")])
+      const stacks = [
+        Llm.whole(openai).pipe(Llm.orElse(anthropic)),
+        Llm.retry(Llm.whole(openai), Schedule.recurs(1), { while: () => true }).pipe(Llm.orElse(anthropic)),
+        Llm.retry(Llm.whole(openai), Schedule.recurs(1), { while: () => true })
+      ]
+      for (const stack of stacks) {
+        const receipts = makeReceipts()
+        yield* Llm.generateText(stack, question).pipe(
+          Effect.flip,
+          receipts.observe,
+          Effect.provide([
+            ScriptedProvider.layer(OpenAi, [truncated, ScriptedProvider.fail("Overloaded")]),
+            ScriptedProvider.layer(Anthropic, [ScriptedProvider.fail("Overloaded")])
+          ])
+        )
+        const receipt = receipts.only()
+        assert.strictEqual(receipt.outcome, "Overloaded")
+        assert.isUndefined(receipt.provider)
+        assert.isUndefined(receipt.model)
+        assert.isUndefined(receipt.finishReason)
+        assert.isUndefined(receipt.timings.firstPartMillis)
+        // It is paid for all the same.
+        assert.deepStrictEqual(receipt.usage, finishUsage)
+      }
+    }))
+
   it.effect("is there when the call failed", () =>
     Effect.gen(function*() {
       const receipts = makeReceipts()
@@ -225,15 +254,18 @@ describe("Receipt.observe", () => {
       assert.deepStrictEqual(log, ["innermost", "inner", "outer", "outer"])
     }))
 
-  it.effect("lets no observer change the operation, or silence another", () =>
+  it.effect("lets no observer change the operation, or silence another, and logs the one that dies", () =>
     Effect.gen(function*() {
       const log: Array<string> = []
+      const lines: Array<string> = []
+      const logger = Logger.map(Logger.formatLogFmt, (line) => void lines.push(line))
       const answer = yield* Llm.generateText(openai, question).pipe(
         Receipt.observe(() => Effect.die(new Error("a bug in the observer"))),
         Receipt.observe(note(log, "outer")),
-        Effect.provide(hello)
+        Effect.provide([hello, Logger.layer([logger])])
       )
       assert.strictEqual(answer.text, "Hello!")
+      assert.include(lines.join("\n"), "a bug in the observer")
       assert.deepStrictEqual(log, ["outer"])
     }))
 

@@ -95,6 +95,18 @@ describe("Receipt.render", () => {
       assert.match(lines.at(-1) ?? "", /^total +InvalidRequest +0\.00 s +0 in, 0 out$/)
     }))
 
+  it.effect("prints a limit that passed and what was done about it in one go", () =>
+    Effect.gen(function*() {
+      const llm = openai.pipe(Llm.timeout({ firstPart: "5 seconds" }), Llm.retry(Schedule.recurs(1)))
+      const lines = yield* printed(llm, { openai: [ScriptedProvider.silence, ScriptedProvider.text("330 m")] })
+      assert.deepStrictEqual(lines.slice(2, -2).map((line) => line.replaceAll(/ +/g, " ")), [
+        "0.00 s openai/gpt-5-mini TimedOut 5.00 s",
+        "5.00 s stop waiting (firstPart)",
+        "5.00 s TimedOut: retry after 0.00 s",
+        "5.00 s openai/gpt-5-mini success 0.00 s 10 in, 1 out"
+      ])
+    }))
+
   it("prints a call that never reached a provider", () => {
     const lines = Receipt.render({
       operationId: "op_0",

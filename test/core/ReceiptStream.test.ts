@@ -128,6 +128,20 @@ describe("the receipt of a stream", () => {
       }
     }))
 
+  it.effect("that was interrupted over its last words says so, though they had all arrived", () =>
+    Effect.gen(function*() {
+      const receipts = makeReceipts()
+      const fiber = yield* Llm.streamText(openai, question).pipe(
+        Stream.runForEach(() => Effect.never),
+        receipts.observe,
+        Effect.provide(ScriptedProvider.layer(OpenAi, [ScriptedProvider.text("a")])),
+        Effect.forkChild({ startImmediately: true })
+      )
+      yield* Fiber.interrupt(fiber)
+      assert.strictEqual(receipts.only().outcome, "interrupted")
+      assert.strictEqual(receipts.only().attempts[0]?.outcome, "success")
+    }))
+
   it.effect("is closed after the provider's stream is", () =>
     Effect.gen(function*() {
       const provider = ScriptedProvider.make(OpenAi, [ScriptedProvider.text(["a", "b", "c"], slowly)])

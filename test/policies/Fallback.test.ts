@@ -230,6 +230,17 @@ describe("an answer without a model", () => {
       assert.strictEqual(answer.usage.outputTokens.total, 0)
     }))
 
+  it.effect("has no model behind it, also where one had given an answer that would not do", () =>
+    Effect.gen(function*() {
+      const ran = yield* Run.text(Llm.whole(openai).pipe(Llm.orElseSucceed((error) => error._tag)), {
+        openai: [ScriptedProvider.parts([finish("length")])]
+      })
+      assert.strictEqual(yield* ran.exit, "OutputTruncated")
+      assert.isTrue(ran.receipt.degraded)
+      assert.isUndefined(ran.receipt.provider)
+      assert.isUndefined(ran.receipt.finishReason)
+    }))
+
   it.effect("is decoded like any other", () =>
     Effect.gen(function*() {
       const llm = failing(new LlmError.Overloaded({})).pipe(Llm.orElseSucceed(() => `{"metres":330}`))

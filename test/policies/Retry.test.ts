@@ -210,6 +210,9 @@ describe("what an attempt is told", () => {
       const seen: Array<number> = []
       yield* Run.text(counted(seen).pipe(Llm.retry(Schedule.recurs(3))), { openai: () => fails("Overloaded") })
       assert.deepStrictEqual(seen, [0, 1, 2, 3])
+      // Also where nobody retries.
+      yield* Run.text(counted(seen), { openai: [ok] })
+      assert.strictEqual(seen.at(-1), 0)
     }))
 
   it.effect("by the innermost retry around it", () =>

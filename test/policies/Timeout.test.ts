@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Duration, Effect, Fiber, Schedule, Stream } from "effect"
+import { Duration, Effect, Fiber, Schedule, Stream } from "effect"
 import { Llm, LlmError } from "effect-bulwark"
 import { ScriptedProvider } from "effect-bulwark/testing"
 import { TestClock } from "effect/testing"
@@ -174,7 +174,9 @@ describe("several limits", () => {
       const cases = [
         [{ firstPart: 5_000, total: 9_000 }, "firstPart", 5_000],
         [{ firstPart: 9_000, total: 5_000 }, "total", 5_000],
-        [{ idle: 1_000, total: 5_000 }, "total", 5_000]
+        [{ idle: 1_000, total: 5_000 }, "total", 5_000],
+        [{ firstPart: 1, total: 5_000 }, "firstPart", 1],
+        [{ firstPart: Schedule.spaced(1), total: 5_000 }, "firstPart", 1]
       ] as const
       for (const [limits, phase, millis] of cases) {
         const together = yield* Run.text(openai.pipe(Llm.timeout(limits)), { openai: [ScriptedProvider.silence] })
@@ -185,6 +187,38 @@ describe("several limits", () => {
         })
         assert.deepStrictEqual(yield* timedOut(apart), [phase, millis, millis])
       }
+    }))
+
+  it.effect("that pass at once are the total one: there is no time to try again", () =>
+    Effect.gen(function*() {
+      const ran = yield* Run.text(openai.pipe(Llm.timeout({ firstPart: 5_000, total: 5_000 })), {
+        openai: [ScriptedProvider.silence]
+      })
+      assert.deepStrictEqual(yield* timedOut(ran), ["total", 5_000, 5_000])
+    }))
+
+  it.effect("keep to those further out", () =>
+    Effect.gen(function*() {
+      const llm = openai.pipe(
+        Llm.timeout({ idle: "5 seconds", total: "1 minute" }),
+        Llm.timeout({ total: "10 seconds" })
+      )
+      const ran = yield* Run.text(llm, { openai: [ScriptedProvider.silence] })
+      assert.deepStrictEqual(yield* timedOut(ran), ["total", 10_000, 10_000])
+    }))
+
+  it.effect("of parts are all told of the parts that arrive", () =>
+    Effect.gen(function*() {
+      const inner = openai.pipe(Llm.timeout({ idle: "2 seconds" }))
+      const llm = inner.pipe(Llm.retry(Schedule.recurs(1)), Llm.timeout({ firstPart: "3 seconds", idle: "20 seconds" }))
+      const inTime = yield* Run.text(llm, { openai: [paced(1_000, 1_000, [..."abcdefgh"])] })
+      assert.strictEqual(inTime.receipt.outcome, "success")
+      assert.strictEqual(inTime.receipt.attempts[0]?.firstPartMillis, 2_000)
+      // The outer one waits for the first part of the second attempt, since the first one had its own.
+      const late = yield* Run.text(llm, {
+        openai: [ScriptedProvider.breakOff("a", "cut", { delay: 1_000, between: 1_000 }), ScriptedProvider.silence]
+      })
+      assert.deepStrictEqual(yield* timedOut(late), ["firstPart", 3_000, 5_000])
     }))
 
   it.effect("of parts are kept by the inner and the outer policy alike", () =>
@@ -224,17 +258,20 @@ describe("a limit that is none", () => {
 })
 
 describe("a watch", () => {
-  it.effect("looks at the clock no more often than it has to", () =>
+  it.effect("does not sleep again and again for what a sleep rounds off", () =>
     Effect.gen(function*() {
-      // A clock that runs in fractions, as one does after a jittered wait: what a sleep rounds off must not be slept for anew.
-      for (const start of [0, 0.1, 1_234.567_890_123, 98_765.432_109_876]) {
-        yield* TestClock.adjust("1 hour")
-        yield* TestClock.setTime((yield* Clock.currentTimeMillis) + start)
-        for (const limits of [{ total: "9 seconds" }, { firstPart: "3 seconds" }, { firstPart: 1_000 / 3 }] as const) {
-          const ran = yield* Run.text(openai.pipe(Llm.timeout(limits)), { openai: [ScriptedProvider.silence] })
-          assert.strictEqual(ran.receipt.outcome, "TimedOut")
-          assert.isAtMost(ran.probe.sleeps(), 2)
-        }
+      // Waits in fractions of a millisecond, as jitter makes them. These leave a rest that is too small to sleep for.
+      for (const wait of [634.789_064, 603.043_314, 574.240_26, 817.875_297]) {
+        const llm = openai.pipe(
+          Llm.retry(Schedule.spaced(Duration.millis(wait))),
+          Llm.timeout({ firstPart: "4 seconds", idle: "1500 millis", total: "12 seconds" })
+        )
+        const ran = yield* Run.text(llm, {
+          openai: [ScriptedProvider.breakOff("one ", "ServerError"), ScriptedProvider.silence]
+        }).pipe(Effect.provide(TestClock.layer()))
+        assert.isAtMost(ran.probe.sleeps(), 10)
+        assert.deepStrictEqual(ran.receipt.attempts.map((attempt) => attempt.outcome), ["ServerError", "TimedOut"])
+        assert.closeTo(ran.receipt.timings.totalMillis, 4_000 + wait, 0.01)
       }
     }))
 

@@ -104,6 +104,8 @@ export class Recorder {
   }
 
   event(type: Receipt.Event["type"], reason: string, delayMillis?: number): void {
+    // Whoever goes on after an answer that would not do has no answer yet.
+    if (type !== "timeout") this.serving = undefined
     this.events.push({
       type,
       atMillis: this.now() - this.startedAt,
