@@ -139,6 +139,22 @@ describe("an Llm as effect/ai's LanguageModel", () => {
       ])
     }))
 
+  it.effect("asks the upstreams it was made with, whatever the caller has of the same name", () =>
+    Effect.gen(function*() {
+      const strange = ScriptedProvider.make(OpenAi, () => ScriptedProvider.text("from elsewhere"))
+      const model = yield* Effect.provide(
+        LanguageModel.LanguageModel,
+        modelOver(ScriptedProvider.text("330 m"), ScriptedProvider.text("330 m"))
+      )
+      const [text, parts] = yield* Effect.all([
+        model.generateText(question),
+        Stream.runCollect(model.streamText(question))
+      ]).pipe(Effect.provide(strange.layer))
+      assert.strictEqual(text.text, "330 m")
+      assert.strictEqual(textOf(parts), "330 m")
+      assert.strictEqual(strange.calls.length, 0)
+    }))
+
   it.effect("does not hang later calls on the span in which it was made", () =>
     Effect.gen(function*() {
       const parents: Array<string | undefined> = []

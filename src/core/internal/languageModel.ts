@@ -3,14 +3,17 @@
  */
 import type * as AiError from "effect/ai/AiError"
 import * as LanguageModel from "effect/ai/LanguageModel"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
+import * as Attribution from "../Attribution.ts"
 import type { Request, Settings } from "../Call.ts"
 import type { Llm } from "../Llm.ts"
 import { InvalidOutput, type StreamInterrupted, ToolFailed } from "../LlmError.ts"
-import type { Receipt } from "../Receipt.ts"
+import { Observer, type Receipt } from "../Receipt.ts"
 import { runStream, runWhole } from "./operation.ts"
 import { structuredOutput } from "./structuredOutput.ts"
 
@@ -33,11 +36,12 @@ export const make = <E, R>(
     readonly onReceipt?: (receipt: Receipt) => void
   }
 ): Effect.Effect<LanguageModel.LanguageModel> => {
-  // What the caller has set (attribution, observers, the clock, the span) goes before what was there when the model was
-  // made; and a span that was open then is no parent of later calls.
-  // (A span is ambient, never something an `Llm` asks for, so taking it out leaves `R` as it was.)
-  const base = Context.omit(Tracer.ParentSpan)(context) as Context.Context<R>
-  const complete = (current: Context.Context<never>): Context.Context<R> => Context.merge(base, current)
+  // The upstreams are those the model was made with: a caller that has others of the same name must not reach them by
+  // accident. Whatever else is ambient (for whom, observed by whom, at what time, within which span) is the caller's.
+  const own = Context.omit(Tracer.ParentSpan, Attribution.Current, Observer, Clock.Clock, Random.Random)(context)
+  const complete = (current: Context.Context<never>): Context.Context<R> =>
+    // (None of these is something an `Llm` asks for, so taking them out leaves `R` as it was.)
+    Context.merge(current, own as Context.Context<R>)
   return LanguageModel.make({
     // The same function; its type says less, since it serves any schema from one cache.
     codecTransformer: structuredOutput as unknown as LanguageModel.CodecTransformer,
