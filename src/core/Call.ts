@@ -81,6 +81,8 @@ export interface Pulse {
   readonly attempt: () => void
   /** Parts have arrived; `content` when there was content among them. */
   readonly parts: (content: boolean) => void
+  /** The request has failed: whatever comes next, it is no part of this one. */
+  readonly failed: () => void
 }
 
 /**

@@ -239,6 +239,11 @@ class Watch {
         outer?.parts(content)
         if (content) this.waiting = "idle"
         if (this.waiting === "idle") this.since = this.call.recorder.now()
+      },
+      failed: () => {
+        outer?.failed()
+        // The wait of a retry inside is no silence of a model.
+        if (this.waiting === "idle") this.waiting = "nothing"
       }
     }
   }

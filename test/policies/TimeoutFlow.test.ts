@@ -124,6 +124,16 @@ describe("the limit of silence, where a full answer is collected", () => {
       assert.deepStrictEqual(ran.receipt.attempts.map((attempt) => attempt.outcome), ["TimedOut", "success"])
     }))
 
+  it.effect("does not take the wait of a retry for silence", () =>
+    Effect.gen(function*() {
+      const llm = openai.pipe(Llm.retry(Schedule.spaced("20 seconds")), Llm.timeout({ idle: "5 seconds" }))
+      const ran = yield* Run.text(llm, {
+        openai: [ScriptedProvider.breakOff(["a", "b"]), ScriptedProvider.text("330 m")]
+      })
+      assert.deepStrictEqual(Run.times(ran.openai), [0, 20_000])
+      assert.strictEqual(yield* ran.exit, "330 m")
+    }))
+
   it.effect("passes in time, whatever the other limits are", () =>
     Effect.gen(function*() {
       for (const firstPart of [Duration.seconds(2), Duration.seconds(60), Duration.hours(2)]) {

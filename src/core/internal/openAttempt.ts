@@ -49,7 +49,10 @@ export const openAttempt = (
         (pull) => call.mode === "whole" ? collect(call, record, pull, []) : commit(call, record, pull, [])
       )
     return Effect.onExit(open, (exit) => {
-      if (exit._tag === "Failure") record.end(outcomeOfCause(exit.cause), call.recorder.now())
+      if (exit._tag === "Failure") {
+        record.end(outcomeOfCause(exit.cause), call.recorder.now())
+        call.pulse?.failed()
+      }
       return Effect.void
     })
   })
