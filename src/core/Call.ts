@@ -9,6 +9,7 @@
 import type * as LanguageModel from "effect/ai/LanguageModel"
 import type * as Prompt from "effect/ai/Prompt"
 import type * as Tool from "effect/ai/Tool"
+import type * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
 import type { Attribution } from "./Attribution.ts"
 import type { Recorder } from "./internal/recorder.ts"
@@ -71,6 +72,34 @@ export interface Request {
 }
 
 /**
+ * What a provider said of one of its limits when it answered.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface RateLimit {
+  /** What is limited, in the provider's word: `requests`, `tokens`, `input-tokens`, ... */
+  readonly resource: string
+  /** How much there is in a whole window. */
+  readonly limit: number | undefined
+  /** How much is left of it. */
+  readonly remaining: number | undefined
+  /** When it is whole again, in milliseconds since 1970. */
+  readonly resetsAt: number | undefined
+}
+
+/**
+ * Permission for calls beyond the one that every operation makes: retries and hedges.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface ExtraCalls {
+  /** Takes permission for one more call; false where there is none left. */
+  readonly withdraw: Effect.Effect<boolean>
+}
+
+/**
  * What a provider reports while a call is being opened, for policies that watch the time.
  *
  * @category models
@@ -79,6 +108,8 @@ export interface Request {
 export interface Pulse {
   /** A request is about to be sent. */
   readonly attempt: () => void
+  /** The response has begun, with a status and headers: with what the provider says of its limits. */
+  readonly response: (limits: ReadonlyArray<RateLimit>) => void
   /** Parts have arrived; `content` when there was content among them. */
   readonly parts: (content: boolean) => void
   /** The request has failed: whatever comes next, it is no part of this one. */
@@ -109,6 +140,14 @@ export interface Call {
   readonly attempt: number
   /** Who it is made for. */
   readonly attribution: Attribution
+  /** Whether only one request may be sent: it is a probe, and retries and hedges hold still. */
+  readonly single: boolean
+  /** Where retries and hedges ask for permission; they need none where it is absent. */
+  readonly extraCalls: ExtraCalls | undefined
+  /** Whether the consumer of a stream understands a `retract` part. */
+  readonly retractable: boolean
+  /** The text that the request ends with and the model is to go on from; it has been delivered already. */
+  readonly continues: string | undefined
   /** Listens to the arrival of parts. */
   readonly pulse: Pulse | undefined
   /** The receipt under construction. */

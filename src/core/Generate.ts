@@ -14,8 +14,8 @@ import * as Arr from "effect/Array"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type * as Pull from "effect/Pull"
 import * as Redacted from "effect/Redacted"
-import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
 import * as Stream from "effect/Stream"
@@ -415,7 +415,7 @@ const truncation = (parts: ReadonlyArray<Part.Part | Part.AnswerPart>, call: Cal
 export function streamText<E, R>(
   llm: Llm<E, R>,
   options: TextOptionsWithoutToolkit
-): Stream.Stream<Response.StreamPart<{}>, E | StreamInterrupted, R>
+): Stream.Stream<Part.Decoded, E | StreamInterrupted, R>
 export function streamText<
   E,
   R,
@@ -437,7 +437,7 @@ export function streamText<E, R>(
   options: TextOptionsWithoutToolkit | TextOptions<Record<string, Tool.Any>>
 ): Stream.Stream<unknown, unknown, unknown> {
   if (options.toolkit === undefined) {
-    return Stream.mapArray(runStream(llm, requestOf(options)), Arr.map(Part.decode))
+    return Stream.mapArray(runStream(llm, requestOf(options), true), Arr.map((part) => Part.decode(part)))
   }
   const { settings, ...rest } = options
   return Stream.unwrap(Effect.contextWith((context: Context.Context<R>) =>
@@ -451,13 +451,42 @@ export function streamText<E, R>(
 /**
  * Keeps of a stream of parts the text that a reader sees.
  *
+ * **Gotchas**
+ *
+ * A text that was shown cannot be unsaid: where the stream holds a `retract` part (see `Llm.restart`), this one fails with
+ * `StreamInterrupted` instead.
+ *
  * @category operations
  * @since 0.1.0
  */
 export const textDeltas = <E, R>(
   parts: Stream.Stream<Response.AnyPart | Part.Part, E, R>
-): Stream.Stream<string, E, R> =>
-  Stream.filterMap(parts, (part) => part.type === "text-delta" ? Result.succeed(part.delta) : Result.failVoid)
+): Stream.Stream<string, E | StreamInterrupted, R> =>
+  Stream.transformPull(parts, (pull) =>
+    Effect.sync(() => {
+      const shown: Array<string> = []
+      let unsaid: StreamInterrupted | undefined
+      const next: Pull.Pull<Arr.NonEmptyReadonlyArray<string>, E | StreamInterrupted, void> = Effect.flatMap(
+        pull,
+        (parts) => {
+          const texts: Array<string> = []
+          for (const part of parts) {
+            if (part.type === "text-delta") texts.push(part.delta)
+            else if (part.type === "retract" && shown.length + texts.length > 0) {
+              unsaid = new StreamInterrupted({
+                partial: Redacted.make([...shown, ...texts].join("")),
+                reason: part.reason
+              })
+              break
+            }
+          }
+          for (const text of texts) shown.push(text)
+          return Arr.isReadonlyArrayNonEmpty(texts) ? Effect.succeed(texts) : step
+        }
+      )
+      const step = Effect.suspend(() => unsaid === undefined ? next : Effect.fail(unsaid))
+      return step
+    }))
 
 // ---------------------------------------------------------------------------------------------------------------------
 // demands and adapters

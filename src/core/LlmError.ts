@@ -166,6 +166,7 @@ const toReason = (error: unknown): AiError.AiErrorReason => {
   }
   switch (error._tag) {
     case "RateLimited":
+    case "Saturated":
       return new AiError.RateLimitError({ retryAfter: error.retryAfter, metadata })
     case "QuotaExhausted":
       return new AiError.QuotaExhaustedError({ resetAt: error.resetsAt, metadata })
@@ -200,6 +201,9 @@ const toReason = (error: unknown): AiError.AiErrorReason => {
     case "RequestTimeout":
     case "StreamInterrupted":
     case "TimedOut":
+    case "CircuitOpen":
+    case "StoreUnavailable":
+    case "AllModelsExhausted":
       return new AiError.InternalProviderError({ description, metadata })
   }
 }

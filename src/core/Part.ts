@@ -15,6 +15,28 @@
  */
 import * as Response from "effect/ai/Response"
 import * as Schema from "effect/Schema"
+import type { StreamInterrupted } from "./LlmError.ts"
+
+/**
+ * One piece of a streamed answer as a provider sends it, as plain JSON.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type ProviderPart = Exclude<Response.StreamPartEncoded, Response.ErrorPartEncoded>
+
+/**
+ * Unsays everything that came before it in a stream: the answer broke off, and another one begins. Only a policy that was
+ * asked to (`Llm.restart`) puts it there, and only where the consumer can read it.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Retract {
+  readonly type: "retract"
+  /** Why: the reason of the `StreamInterrupted` that is not reported because of it. */
+  readonly reason: StreamInterrupted["reason"]
+}
 
 /**
  * One piece of a streamed answer, as plain JSON.
@@ -22,7 +44,15 @@ import * as Schema from "effect/Schema"
  * @category models
  * @since 0.1.0
  */
-export type Part = Exclude<Response.StreamPartEncoded, Response.ErrorPartEncoded>
+export type Part = ProviderPart | Retract
+
+/**
+ * One piece of a streamed answer in `effect/ai`'s response vocabulary, and {@link Retract}.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type Decoded = Response.StreamPart<{}> | Retract
 
 /**
  * One piece of a full answer, as plain JSON.
@@ -56,6 +86,7 @@ export const isContent = (part: Part): boolean => {
     case "reasoning-end":
     case "tool-params-start":
     case "tool-params-end":
+    case "retract":
       return false
     case "text-delta":
     case "reasoning-delta":
@@ -96,8 +127,8 @@ const withMetadata = <A extends object>(
  * @category converting
  * @since 0.1.0
  */
-export const fromAnswer = (answer: Iterable<AnswerPart>): Array<Part> => {
-  const parts: Array<Part> = []
+export const fromAnswer = (answer: Iterable<AnswerPart>): Array<ProviderPart> => {
+  const parts: Array<ProviderPart> = []
   let block = 0
   for (const part of answer) {
     switch (part.type) {
@@ -129,7 +160,7 @@ interface OpenBlock {
  *
  * Blocks stand where they started, however their deltas interleave; how a text was cut into deltas makes no difference.
  * The deltas of tool parameters are dropped: the `tool-call` part that follows them says it all, and parameters that were
- * never completed must not look like a call.
+ * never completed must not look like a call. A `retract` drops everything before it.
  *
  * **Example** (Folding deltas)
  *
@@ -190,6 +221,10 @@ export const toAnswer = (parts: Iterable<Part>): Array<AnswerPart> => {
       case "tool-params-delta":
       case "tool-params-end":
         break
+      case "retract":
+        answer.length = 0
+        open.clear()
+        break
       default:
         answer.push(part)
     }
@@ -202,15 +237,16 @@ export const toAnswer = (parts: Iterable<Part>): Array<AnswerPart> => {
 }
 
 /**
- * The visible text of an answer's parts, streamed or whole, joined.
+ * The visible text of an answer's parts, streamed or whole, encoded or decoded, joined. What a `retract` unsays is not in it.
  *
  * @category getters
  * @since 0.1.0
  */
-export const text = (parts: Iterable<Part | AnswerPart>): string => {
+export const text = (parts: Iterable<Part | AnswerPart | Response.AnyPart>): string => {
   let joined = ""
   for (const part of parts) {
-    if (part.type === "text-delta") joined += part.delta
+    if (part.type === "retract") joined = ""
+    else if (part.type === "text-delta") joined += part.delta
     else if (part.type === "text") joined += part.text
   }
   return joined
@@ -232,8 +268,12 @@ const decodeStreamPart = Schema.decodeSync(Response.StreamPart())
  * @category converting
  * @since 0.1.0
  */
-export const decode = (part: Part): Response.StreamPart<{}> => {
+export function decode(part: ProviderPart): Response.StreamPart<{}>
+export function decode(part: Part): Decoded
+export function decode(part: Part): Decoded {
   switch (part.type) {
+    case "retract":
+      return part
     case "text-delta":
       return {
         [PartTypeId]: PartTypeId,

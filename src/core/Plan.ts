@@ -25,6 +25,8 @@ export interface Plan {
    * advance.
    */
   readonly repeats: number
+  /** The limits on time that it sets, where it sets any. */
+  readonly limits?: ReadonlyArray<"connect" | "firstPart" | "idle" | "total"> | undefined
   /** What the policy is wrapped around, in the order in which they are tried. */
   readonly children: ReadonlyArray<Plan>
 }
@@ -53,12 +55,14 @@ export const policy = (
   options: {
     readonly detail?: string | undefined
     readonly repeats?: number | undefined
+    readonly limits?: Plan["limits"]
     readonly children: ReadonlyArray<Plan>
   }
 ): Plan => ({
   policy: name,
   detail: options.detail ?? "",
   repeats: options.repeats ?? 1,
+  ...(options.limits === undefined ? undefined : { limits: options.limits }),
   children: options.children
 })
 
@@ -87,6 +91,15 @@ export const worstCase = (plan: Plan): number => {
   const once = plan.children.reduce((calls, child) => calls + worstCase(child), 0)
   return once === 0 ? 0 : once * plan.repeats
 }
+
+/**
+ * The models of a plan, as `provider/model`, in the order in which they are tried.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const models = (plan: Plan): ReadonlyArray<string> =>
+  plan.policy === "model" ? [plan.detail] : plan.children.flatMap(models)
 
 const label = (plan: Plan): string =>
   plan.policy === "model" ? plan.detail : plan.detail === "" ? plan.policy : `${plan.policy} ${plan.detail}`

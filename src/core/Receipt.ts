@@ -67,13 +67,27 @@ export type Attempt = typeof Attempt.Type
  * @since 0.1.0
  */
 export const Event = Schema.Struct({
-  /** What was decided: to try again, to ask another model, to stop waiting, or to answer without a model. */
-  type: Schema.Literals(["retry", "fallback", "timeout", "degraded"]),
+  /**
+   * What was decided: to try again (`retry`), to ask another model (`fallback`, or a better one: `escalate`), to stop waiting
+   * (`timeout`), to answer without a model (`degraded`), to send a second request beside the first (`hedge`), to send nothing
+   * (`rejected`), to wait for a turn (`queue`), or to go on after an answer broke off (`resume`).
+   */
+  type: Schema.Literals([
+    "retry",
+    "fallback",
+    "escalate",
+    "timeout",
+    "degraded",
+    "hedge",
+    "rejected",
+    "queue",
+    "resume"
+  ]),
   /** When, in milliseconds after the operation began. */
   atMillis: Schema.Finite,
-  /** The tag of the error that led to it. */
+  /** Why: the tag of the error that led to it, the limit that passed, or what was wrong with the answer. */
   reason: Schema.String,
-  /** How long the policy waits before it acts, in milliseconds. */
+  /** How long the policy waits before it acts, or has waited, in milliseconds. */
   delayMillis: Schema.optionalKey(Schema.Finite)
 })
 
@@ -220,6 +234,16 @@ const describeEvent = (event: Event): string => {
       return `stop waiting (${event.reason})`
     case "degraded":
       return `${event.reason}: answer without a model`
+    case "escalate":
+      return `${event.reason}: ask a better model`
+    case "hedge":
+      return `${event.reason}: ask a second time`
+    case "rejected":
+      return `${event.reason}: nothing is sent`
+    case "queue":
+      return `${event.reason}: waited ${seconds(event.delayMillis ?? 0)} for its turn`
+    case "resume":
+      return `${event.reason}: go on after the break`
   }
 }
 
@@ -244,7 +268,7 @@ export const render = (receipt: Receipt): string => {
     })),
     ...receipt.events.map((event) => ({
       at: event.atMillis,
-      leads: event.type === "retry" || event.type === "fallback",
+      leads: event.type !== "timeout" && event.type !== "degraded" && event.type !== "rejected",
       cells: [seconds(event.atMillis), `  ${describeEvent(event)}`, "", "", ""]
     }))
   ]

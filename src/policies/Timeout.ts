@@ -1,8 +1,9 @@
 /**
- * Limits on waiting: for the first content part, between parts, and over all.
+ * Limits on waiting: for the response, for the first content part, between parts, and over all.
  *
  * {@link timeout} is `Llm.timeout` in the namespace users import.
  *
+ * - `connect` bounds the time until the response begins: its status and headers.
  * - `firstPart` bounds the time until the first content part.
  * - `idle` bounds the silence between two parts. Time that the consumer takes to read does not count.
  * - `total` is a deadline that travels with the call: retries, waits and fallbacks inside live within it.
@@ -12,14 +13,14 @@
  *
  * **What goes inside, what outside**
  *
- * Put `firstPart` and `idle` around a single model, inside retries and fallbacks: there they bound each attempt, and a model
+ * Put `connect`, `firstPart` and `idle` around a single model, inside retries and fallbacks: there they bound each attempt, and a model
  * that is silent is given up for the next one. Put `total` outermost: it bounds everything together.
  *
  * **Gotchas**
  *
  * - A limit bounds what it is put around. `firstPart` around a fallback bounds both models together, so that a silent first one
  *   leaves no time for the second.
- * - With `firstPart` or `idle`, a full answer too is streamed from the provider and collected, since only parts show whether
+ * - With `connect`, `firstPart` or `idle`, a full answer too is streamed from the provider and collected, since only parts show whether
  *   a model is silent or merely long-winded. With `total` alone it is asked for in one piece.
  *
  * @since 0.1.0
@@ -59,6 +60,8 @@ export type Limit = Duration.Input | Schedule.Schedule<unknown>
  * @since 0.1.0
  */
 export interface Limits {
+  /** Until the response of a request begins. A server that streams answers at once, and thinks afterwards. */
+  readonly connect?: Limit | undefined
   /** Until the first content part of what it is put around. */
   readonly firstPart?: Limit | undefined
   /** Between two parts. */
@@ -95,12 +98,15 @@ export const timeout: {
   (limits: Limits): <E, R>(self: Llm.Llm<E, R>) => Llm.Llm<E | TimedOut, R>
   <E, R>(self: Llm.Llm<E, R>, limits: Limits): Llm.Llm<E | TimedOut, R>
 } = dual(2, <E, R>(self: Llm.Llm<E, R>, limits: Limits): Llm.Llm<E | TimedOut, R> => {
+  const connect = limitOf("connect", limits.connect)
   const firstPart = limitOf("firstPart", limits.firstPart)
   const idle = limitOf("idle", limits.idle)
   const total = limitOf("total", limits.total)
   return Llm.make({
     plan: Plan.policy("timeout", {
+      limits: (["connect", "firstPart", "idle", "total"] as const).filter((name) => limits[name] !== undefined),
       detail: [
+        connect === undefined ? undefined : `connect ${connect.label}`,
         firstPart === undefined ? undefined : `first part ${firstPart.label}`,
         idle === undefined ? undefined : `idle ${idle.label}`,
         total === undefined ? undefined : `total ${total.label}`
@@ -109,12 +115,24 @@ export const timeout: {
     }),
     open: (call) => {
       const fixed = (limit: KnownLimit | undefined) => limit === undefined || limit.millis !== undefined
-      if (fixed(firstPart) && fixed(idle) && fixed(total)) {
-        return Effect.suspend(() => guard(self, call, firstPart?.millis, idle?.millis, total?.millis))
+      if (fixed(connect) && fixed(firstPart) && fixed(idle) && fixed(total)) {
+        return Effect.suspend(() =>
+          guard(self, call, {
+            connect: connect?.millis,
+            firstPart: firstPart?.millis,
+            idle: idle?.millis,
+            total: total?.millis
+          })
+        )
       }
       return Effect.flatMap(
-        Effect.all([at(firstPart, call.attempt), at(idle, call.attempt), at(total, call.attempt)]),
-        (limits) => guard(self, call, ...limits)
+        Effect.all({
+          connect: at(connect, call.attempt),
+          firstPart: at(firstPart, call.attempt),
+          idle: at(idle, call.attempt),
+          total: at(total, call.attempt)
+        }),
+        (limits) => guard(self, call, limits)
       )
     }
   })
@@ -123,17 +141,23 @@ export const timeout: {
 const guard = <E, R>(
   self: Llm.Llm<E, R>,
   call: Call,
-  firstPart: number | undefined,
-  idle: number | undefined,
-  total: number | undefined
+  limits: Millis
 ): Effect.Effect<Opened.Opened, E | TimedOut, R | Scope.Scope> => {
-  const watch = new Watch(call, firstPart, idle, total)
+  const watch = new Watch(call, limits)
   if (watch.isIdle()) return self.open(call)
   return Effect.map(
     // Whoever goes on after a limit has passed closes what the open held (`Llm.attempt`): this policy does not go on.
     Effect.raceFirst(self.open(watch.inner), watch.opening),
     (opened) => Opened.mapFlow(opened, (parts) => watch.flowing(parts))
   )
+}
+
+/** The limits of one attempt, in milliseconds. */
+interface Millis {
+  readonly connect: number | undefined
+  readonly firstPart: number | undefined
+  readonly idle: number | undefined
+  readonly total: number | undefined
 }
 
 interface KnownLimit {
@@ -185,13 +209,13 @@ const noTime = 0.001
 class Watch {
   readonly inner: Call
   private readonly call: Call
-  private readonly firstPart: number | undefined
-  private readonly idle: number | undefined
-  private readonly total: number | undefined
+  private readonly limits: Millis
   private readonly ownDeadline: number | undefined
   /** What is waited for, and since when: an attempt's first part, or the next part; nothing while the consumer reads. */
   private waiting: "firstPart" | "idle" | "nothing" = "firstPart"
   private since: number
+  /** Whether the response of the attempt has yet to begin. */
+  private connecting = true
   /** Where in the receipt the attempts begin that are watched here. */
   private readonly firstAttempt: number
   /** The longest sleep after which no limit can have been overslept, whatever is waited for by then. */
@@ -199,20 +223,19 @@ class Watch {
   /** Whether the answer has ended, so that nothing is left to come too late. */
   private over = false
 
-  constructor(call: Call, firstPart: number | undefined, idle: number | undefined, total: number | undefined) {
+  constructor(call: Call, limits: Millis) {
+    const { connect, firstPart, idle, total } = limits
     this.call = call
-    this.firstPart = firstPart
-    this.idle = idle
-    this.total = total
+    this.limits = limits
     this.since = call.recorder.now()
     this.firstAttempt = call.recorder.attempts.length
-    this.longest = Math.min(firstPart ?? Infinity, idle ?? Infinity)
+    this.longest = Math.min(connect ?? Infinity, firstPart ?? Infinity, idle ?? Infinity)
     const deadline = total === undefined ? undefined : this.since + total
     // A deadline further out is whoever set it to keep.
     this.ownDeadline = deadline === undefined || (call.deadline !== undefined && call.deadline <= deadline)
       ? undefined
       : deadline
-    const watchesParts = firstPart !== undefined || idle !== undefined
+    const watchesParts = connect !== undefined || firstPart !== undefined || idle !== undefined
     this.inner = {
       ...call,
       deadline: this.ownDeadline ?? call.deadline,
@@ -222,21 +245,27 @@ class Watch {
   }
 
   isIdle(): boolean {
-    return this.firstPart === undefined && this.idle === undefined && this.ownDeadline === undefined
+    return this.longest === Infinity && this.ownDeadline === undefined
   }
 
   private pulse(outer: Pulse | undefined): Pulse {
     return {
       attempt: () => {
         outer?.attempt()
+        this.connecting = true
         // The first attempt has been waited for since the policy began.
         if (this.waiting !== "firstPart") {
           this.waiting = "firstPart"
           this.since = this.call.recorder.now()
         }
       },
+      response: (limits) => {
+        outer?.response(limits)
+        this.connecting = false
+      },
       parts: (content) => {
         outer?.parts(content)
+        this.connecting = false
         if (content) this.waiting = "idle"
         if (this.waiting === "idle") this.since = this.call.recorder.now()
       },
@@ -250,14 +279,17 @@ class Watch {
 
   /** When the next limit passes, and which. */
   private next(): { readonly at: number; readonly phase: Phase; readonly limit: number } | undefined {
-    const limit = this.waiting === "firstPart" ? this.firstPart : this.waiting === "idle" ? this.idle : undefined
-    const waited = limit === undefined || this.waiting === "nothing"
-      ? undefined
-      : { at: this.since + limit, phase: this.waiting, limit }
-    const total = this.ownDeadline === undefined || this.total === undefined
-      ? undefined
-      : { at: this.ownDeadline, phase: "total" as const, limit: this.total }
-    return waited === undefined || (total !== undefined && total.at <= waited.at) ? total : waited
+    let next: { readonly at: number; readonly phase: Phase; readonly limit: number } | undefined
+    const consider = (phase: Phase, at: number, limit: number): void => {
+      if (next === undefined || at < next.at) next = { at, phase, limit }
+    }
+    const { connect, firstPart, idle, total } = this.limits
+    if (this.ownDeadline !== undefined && total !== undefined) consider("total", this.ownDeadline, total)
+    if (this.waiting === "firstPart") {
+      if (connect !== undefined && this.connecting) consider("connect", this.since + connect, connect)
+      if (firstPart !== undefined) consider("firstPart", this.since + firstPart, firstPart)
+    } else if (this.waiting === "idle" && idle !== undefined) consider("idle", this.since + idle, idle)
+    return next
   }
 
   /** Fails when a limit passes. */
@@ -279,7 +311,7 @@ class Watch {
   /** Goes on watching while the answer flows. */
   flowing(parts: Stream.Stream<Part, StreamInterrupted>): Stream.Stream<Part, StreamInterrupted> {
     // What is left to watch: the silence before each further part, and the deadline.
-    if (this.idle === undefined && this.ownDeadline === undefined) return parts
+    if (this.limits.idle === undefined && this.ownDeadline === undefined) return parts
     return Stream.unwrap(Effect.gen({ self: this }, function*() {
       this.waiting = "nothing"
       const passed = yield* Deferred.make<never, StreamInterrupted>()

@@ -7,6 +7,8 @@
  * - A provider sends exactly one request for each call. It never retries and never follows a redirect.
  * - It classifies every failure into a `ProviderError`, before and during a stream.
  * - Its stream ends with a `finish` part. One that ends without is interrupted, which Bulwark sees to.
+ * - A hint to wait (`Retry-After`) parks the whole account: until then every call of its quota domain fails with `RateLimited`
+ *   at once, and nothing is sent. A retry around it waits for as long as that takes.
  *
  * **Gotchas**
  *
@@ -15,14 +17,16 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
 import * as Call from "../core/Call.ts"
 import { openAttempt } from "../core/internal/openAttempt.ts"
 import * as Llm from "../core/Llm.ts"
-import type { ProviderError } from "../core/LlmError.ts"
-import type { AnswerPart, Part } from "../core/Part.ts"
+import { type ProviderError, RateLimited } from "../core/LlmError.ts"
+import type { AnswerPart, ProviderPart } from "../core/Part.ts"
 import * as Plan from "../core/Plan.ts"
+import { park, parkedFor } from "./internal/parking.ts"
 
 /**
  * What one model of a provider is asked.
@@ -33,6 +37,8 @@ import * as Plan from "../core/Plan.ts"
 export interface Request extends Call.Request {
   /** The provider's name for the model. */
   readonly model: string
+  /** To be called when the response begins, whatever its status, with what its headers say of the provider's limits. */
+  readonly onResponse?: ((limits: ReadonlyArray<Call.RateLimit>) => void) | undefined
 }
 
 /**
@@ -45,7 +51,12 @@ export interface Provider {
   /** Asks for the whole answer at once. */
   readonly whole: (request: Request) => Effect.Effect<ReadonlyArray<AnswerPart>, ProviderError>
   /** Asks for the answer in parts, as they come. */
-  readonly stream: (request: Request) => Stream.Stream<Part, ProviderError>
+  readonly stream: (request: Request) => Stream.Stream<ProviderPart, ProviderError>
+  /**
+   * Which requests share a quota. When the provider tells one of them to wait (`retryAfter`), all of its domain wait: until
+   * then nothing of it is sent. Default: the account, which is all of them.
+   */
+  readonly quotaDomain?: ((request: Request) => string) | undefined
 }
 
 /**
@@ -133,7 +144,21 @@ export const model = <Self>(
           model: id,
           settings: settings === undefined
             ? call.request.settings
-            : Call.mergeSettings(settings, call.request.settings)
+            : Call.mergeSettings(settings, call.request.settings),
+          onResponse: call.pulse?.response
+        }
+        const now = call.recorder.now()
+        const parked = parkedFor(service, request, now)
+        if (parked > 0) {
+          call.recorder.event("rejected", "RateLimited")
+          return Effect.fail(
+            new RateLimited({
+              provider: provider.providerName,
+              model: id,
+              retryAfter: Duration.millis(parked),
+              parked: true
+            })
+          )
         }
         return openAttempt(call, {
           provider: provider.providerName,
@@ -144,7 +169,8 @@ export const model = <Self>(
           },
           get stream() {
             return service.stream(request)
-          }
+          },
+          failed: (error) => park(service, request, error, call.recorder.now())
         })
       })
   })

@@ -35,7 +35,7 @@ export interface Step {
   /** How long it waits before each further part. Default: not at all. */
   readonly between?: Duration.Input | undefined
   /** The parts it sends. */
-  readonly parts: ReadonlyArray<Part.Part>
+  readonly parts: ReadonlyArray<Part.ProviderPart>
   /** What comes after them: a proper end, a cut of the connection, silence, or a failure. Default: `end`. */
   readonly ending?: "end" | "cut" | "stall" | LlmError.ProviderError | undefined
 }
@@ -90,7 +90,7 @@ export interface ScriptedProvider<Self> {
  */
 export interface AnswerOptions {
   /** Why the answer ends. Default: `stop`. */
-  readonly finishReason?: Extract<Part.Part, { readonly type: "finish" }>["reason"] | undefined
+  readonly finishReason?: Extract<Part.ProviderPart, { readonly type: "finish" }>["reason"] | undefined
   /** What it costs, in tokens. Default: 10 in, and a token for each piece of text out. */
   readonly usage?: Usage.Encoded | undefined
   /** How long the provider is silent before the first part. */
@@ -101,7 +101,7 @@ export interface AnswerOptions {
 
 const timing = (options: AnswerOptions | undefined) => ({ delay: options?.delay, between: options?.between })
 
-const finish = (tokens: number, reason: string, options: AnswerOptions | undefined): Part.Part => ({
+const finish = (tokens: number, reason: string, options: AnswerOptions | undefined): Part.ProviderPart => ({
   type: "finish",
   reason: options?.finishReason ?? (reason as "stop"),
   usage: options?.usage ?? {
@@ -149,7 +149,10 @@ export const toolCall = (name: string, params: unknown, options?: AnswerOptions 
  * @category steps
  * @since 0.1.0
  */
-export const parts = (parts: ReadonlyArray<Part.Part>, options?: AnswerOptions): Step => ({ ...timing(options), parts })
+export const parts = (parts: ReadonlyArray<Part.ProviderPart>, options?: AnswerOptions): Step => ({
+  ...timing(options),
+  parts
+})
 
 /**
  * Fails, by the tag of the error or with the error itself.
@@ -217,7 +220,7 @@ const end = (step: Step): Effect.Effect<void, LlmError.ProviderError> => {
 const isNow = (duration: Duration.Input | undefined): boolean =>
   duration === undefined || Duration.isZero(Duration.fromInputUnsafe(duration))
 
-const streamOf = (step: Step): Stream.Stream<Part.Part, LlmError.ProviderError> => {
+const streamOf = (step: Step): Stream.Stream<Part.ProviderPart, LlmError.ProviderError> => {
   const wait = (duration: Duration.Input | undefined) => isNow(duration) ? Effect.void : Effect.sleep(duration ?? 0)
   const sent = isNow(step.between)
     ? Stream.fromIterable(step.parts)

@@ -16,7 +16,7 @@ const answer: ReadonlyArray<Part.AnswerPart> = [
   { type: "finish", reason: "stop", usage }
 ]
 
-const streamed = (deltas: number): ReadonlyArray<Part.Part> => [
+const streamed = (deltas: number): ReadonlyArray<Part.ProviderPart> => [
   { type: "text-start", id: "0" },
   ...Array.from({ length: deltas }, () => ({ type: "text-delta", id: "0", delta: "word " } as const)),
   { type: "text-end", id: "0" },

@@ -6,11 +6,11 @@ import { TestClock } from "effect/testing"
 import { chunked, cut, delta, finish, finishUsage } from "./support/chunked.ts"
 import { Anthropic, anthropic, collect, makeReceipts, OpenAi, openai, question, textOf } from "./support/stack.ts"
 
-const words: Array<Part.Part> = [{ type: "text-start", id: "0" }, delta("330"), delta(" m")]
+const words: Array<Part.ProviderPart> = [{ type: "text-start", id: "0" }, delta("330"), delta(" m")]
 
 /** What a stream of these pieces comes to: what was delivered, how it ended, and its receipt. */
 const flow = (
-  pieces: ReadonlyArray<ReadonlyArray<Part.Part>>,
+  pieces: ReadonlyArray<ReadonlyArray<Part.ProviderPart>>,
   end?: Effect.Effect<void, LlmError.ProviderError>
 ) =>
   Effect.gen(function*() {
@@ -109,7 +109,7 @@ describe("a stream that has begun", () => {
 
   it.effect("keeps the partial text to what a reader saw", () =>
     Effect.gen(function*() {
-      const parts: Array<Part.Part> = [
+      const parts: Array<Part.ProviderPart> = [
         { type: "reasoning-delta", id: "r", delta: "hm" },
         { type: "tool-params-delta", id: "t", delta: "{" },
         delta("330"),

@@ -197,7 +197,7 @@ describe("a stream with tools", () => {
     Effect.gen(function*() {
       const ran = yield* Deferred.make<void>()
       const Note = Toolkit.make(Tool.make("Note", { success: Schema.String }))
-      const words: Array<Part.Part> = [
+      const words: Array<Part.ProviderPart> = [
         { type: "tool-call", id: "call_1", name: "Note", params: {} },
         { type: "text-delta", id: "0", delta: "Noted." },
         finish("stop")

@@ -78,10 +78,16 @@ describe("an Llm as effect/ai's LanguageModel", () => {
   it.effect("fails with the reasons of an AiError", () =>
     Effect.gen(function*() {
       const failure = new LlmError.RateLimited({ provider: "openai", retryAfter: Duration.seconds(3) })
-      const errors = yield* Effect.all([
+      const fiber = yield* Effect.all([
         Effect.flip(LanguageModel.generateText(question)),
-        Effect.flip(Stream.runDrain(LanguageModel.streamText(question)))
-      ]).pipe(Effect.provide(modelOver(ScriptedProvider.fail(failure), ScriptedProvider.fail(failure))))
+        // The account has been told to wait by then.
+        Effect.delay(Effect.flip(Stream.runDrain(LanguageModel.streamText(question))), "3 seconds")
+      ]).pipe(
+        Effect.provide(modelOver(ScriptedProvider.fail(failure), ScriptedProvider.fail(failure))),
+        Effect.forkChild({ startImmediately: true })
+      )
+      yield* TestClock.adjust("3 seconds")
+      const errors = yield* Fiber.join(fiber)
       for (const [index, method] of ["generateText", "streamText"].entries()) {
         const error = errors[index]
         assert(AiError.isAiError(error) && error.reason._tag === "RateLimitError")

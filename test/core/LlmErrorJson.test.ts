@@ -80,7 +80,8 @@ describe("a failure in JSON", () => {
   const finite = (error: LlmError.LlmError): boolean =>
     [error.retryAfter, "limit" in error ? error.limit : undefined].every((duration) =>
       !Duration.isDuration(duration) || Number.isFinite(Duration.toMillis(duration))
-    ) && (error._tag !== "StreamInterrupted" || error.failure === undefined || finite(error.failure))
+    ) && (error._tag !== "StreamInterrupted" || error.failure === undefined || finite(error.failure)) &&
+    (error._tag !== "AllModelsExhausted" || error.failures.every(finite))
 
   const anyError = Arbitrary.filter(Arbitrary.schema(LlmError.LlmError), finite)
 

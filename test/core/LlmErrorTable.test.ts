@@ -25,8 +25,20 @@ const plain: { readonly [E in LlmError.LlmError as E["_tag"]]: E } = {
   InvalidOutput: new LlmError.InvalidOutput({ problem: "" }),
   ToolFailed: new LlmError.ToolFailed({ problem: "" }),
   StreamInterrupted: new LlmError.StreamInterrupted({ partial, reason: "closed" }),
-  TimedOut: new LlmError.TimedOut({ phase: "idle", limit: Duration.seconds(1) })
+  TimedOut: new LlmError.TimedOut({ phase: "idle", limit: Duration.seconds(1) }),
+  CircuitOpen: new LlmError.CircuitOpen({ key: "openai/gpt-5-mini" }),
+  Saturated: new LlmError.Saturated({
+    key: "openai/gpt-5-mini",
+    resource: "requests",
+    reason: "waitTooLong",
+    limit: 60,
+    queued: 3
+  }),
+  StoreUnavailable: new LlmError.StoreUnavailable({ store: "breaker", operation: "admit" }),
+  AllModelsExhausted: new LlmError.AllModelsExhausted({ failures: [], attempts: [] })
 }
+
+const isInterruptionCause = Schema.is(LlmError.InterruptionCause)
 
 const rows = Object.entries(plain).map(([tag, error]) =>
   [tag, error, LlmError.table[tag as LlmError.LlmError["_tag"]]] as const
@@ -66,7 +78,8 @@ describe("the table of failures", () => {
     assert.deepStrictEqual(rows.filter(([, error]) => !LlmError.failsOver(error)).map(([tag]) => tag), [
       "InvalidRequest",
       "ContentFiltered",
-      "ToolFailed"
+      "ToolFailed",
+      "StoreUnavailable"
     ])
   })
 
@@ -79,7 +92,11 @@ describe("the table of failures", () => {
       "ContentFiltered",
       "OutputTruncated",
       "InvalidOutput",
-      "ToolFailed"
+      "ToolFailed",
+      "CircuitOpen",
+      "Saturated",
+      "StoreUnavailable",
+      "AllModelsExhausted"
     ])
   })
 
@@ -137,7 +154,7 @@ describe("a failure that knows better than its row", () => {
 
   it("is as transient as what interrupted it", () => {
     for (const [, error, row] of rows) {
-      if (error._tag === "InvalidOutput" || error._tag === "ToolFailed" || error._tag === "StreamInterrupted") continue
+      if (!isInterruptionCause(error)) continue
       const interrupted = new LlmError.StreamInterrupted({ partial, reason: "failed", failure: error })
       assert.strictEqual(LlmError.isTransient(interrupted), row.transient, error._tag)
     }

@@ -14,7 +14,7 @@ const usage = {
 }
 
 /** One of each, with all that can be there and with as little as can be. */
-const stream: Array<Part.Part> = [
+const stream: Array<Part.ProviderPart> = [
   ...(["text-start", "text-end", "reasoning-start", "reasoning-end", "tool-params-end"] as const).flatMap((type) => [
     { type, id: "0" },
     { type, id: "0", ...full }
@@ -83,7 +83,7 @@ describe("Part.decode", () => {
     Effect.gen(function*() {
       for (const part of stream) {
         const encoded = yield* Schema.encodeUnknownEffect(Response.StreamPart())(Part.decode(part))
-        assert.deepStrictEqual(streamPart(encoded as Part.Part), streamPart(part))
+        assert.deepStrictEqual(streamPart(encoded as Part.ProviderPart), streamPart(part))
       }
     }))
 })

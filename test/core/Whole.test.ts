@@ -68,7 +68,7 @@ describe("a whole answer", () => {
       assert.deepStrictEqual(receipts.seen.map((receipt) => receipt.outcome), ["defect"])
     }))
 
-  const words: Array<Part.Part> = [{ type: "text-start", id: "0" }, delta("330"), delta(" m")]
+  const words: Array<Part.ProviderPart> = [{ type: "text-start", id: "0" }, delta("330"), delta(" m")]
 
   for (const [name, llm] of [["in one piece", openai], ["in parts", streamed]] as const) {
     describe(name, () => {

@@ -13,7 +13,16 @@ const kinds = { "a full answer": Run.text, "a stream": Run.stream } as const
 
 describe("which failures are retried", () => {
   const tags = Object.keys(LlmError.table).filter((tag) =>
-    !["OutputTruncated", "InvalidOutput", "ToolFailed", "TimedOut"].includes(tag)
+    ![
+      "OutputTruncated",
+      "InvalidOutput",
+      "ToolFailed",
+      "TimedOut",
+      "CircuitOpen",
+      "Saturated",
+      "StoreUnavailable",
+      "AllModelsExhausted"
+    ].includes(tag)
   ) as Array<LlmError.ProviderError["_tag"]>
 
   for (const [kind, run] of Object.entries(kinds)) {

@@ -45,10 +45,12 @@ describe("against the fault server", () => {
       Effect.gen(function*() {
         const server = yield* FaultServer.make()
         yield* server.script("m", [fault, fault])
-        yield* Effect.gen(function*() {
-          assert.strictEqual(yield* outcome(Llm.generateText(llm, { prompt })), whole)
-          assert.strictEqual(yield* outcome(Stream.runDrain(Llm.streamText(llm, { prompt }))), streamed)
-        }).pipe(Effect.provide(OpenAiChat.layer(P, { baseUrl: server.url }).pipe(Layer.provide(FetchHttpClient.layer))))
+        // An account each, since one that has been told to wait waits.
+        const account = () => OpenAiChat.layer(P, { baseUrl: server.url }).pipe(Layer.provide(FetchHttpClient.layer))
+        const answered = outcome(Llm.generateText(llm, { prompt }))
+        assert.strictEqual(yield* Effect.provide(answered, account()), whole)
+        const flowed = outcome(Stream.runDrain(Llm.streamText(llm, { prompt })))
+        assert.strictEqual(yield* Effect.provide(flowed, account()), streamed)
         assert.strictEqual((yield* server.requests).length, 2)
       }))
   }

@@ -179,7 +179,43 @@ export const table = {
     breaker: "failure",
     httpStatus: 504,
     aiReason: "InternalProviderError",
-    meaning: "One of our own limits passed: first part, idle or total.",
+    meaning: "One of our own limits passed: connect, first part, idle or total.",
     strategy: "Retried while time is left (never after the total), then failed over."
+  },
+  CircuitOpen: {
+    transient: false,
+    failsOver: true,
+    breaker: "ignore",
+    httpStatus: 503,
+    aiReason: "InternalProviderError",
+    meaning: "The model has failed too often lately, so it is not asked: nothing was sent.",
+    strategy: "Fall back; the circuit closes by itself when a probe succeeds."
+  },
+  Saturated: {
+    transient: false,
+    failsOver: true,
+    breaker: "ignore",
+    httpStatus: 429,
+    aiReason: "RateLimitError",
+    meaning: "One of our own limits on calls in flight, requests or tokens is reached: nothing was sent.",
+    strategy: "Fall back, or tell the caller to come back later."
+  },
+  StoreUnavailable: {
+    transient: false,
+    failsOver: false,
+    breaker: "ignore",
+    httpStatus: 503,
+    aiReason: "InternalProviderError",
+    meaning: "A store that a policy must not go on without does not answer.",
+    strategy: "Mend the store, or let the policy go on without it (`onStoreError`)."
+  },
+  AllModelsExhausted: {
+    transient: false,
+    failsOver: true,
+    breaker: "ignore",
+    httpStatus: 503,
+    aiReason: "InternalProviderError",
+    meaning: "Every candidate of a fallback has failed; `failures` and `attempts` say how.",
+    strategy: "Answer without a model, or tell the caller to come back later."
   }
 } as const satisfies Record<string, Row>

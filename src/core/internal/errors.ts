@@ -4,6 +4,7 @@
 import * as Duration from "effect/Duration"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import { Attempt } from "../Receipt.ts"
 import { Usage } from "../Usage.ts"
 import { describe } from "./describe.ts"
 
@@ -36,11 +37,17 @@ const make = <Self>() => <Tag extends string, const Fields extends Schema.Struct
  * @since 0.1.0
  */
 export class RateLimited extends make<RateLimited>()("RateLimited", {
-  scope: Schema.optionalKey(Schema.Literals(["requests", "tokens", "day", "concurrency", "upstream"]))
+  scope: Schema.optionalKey(Schema.Literals(["requests", "tokens", "day", "concurrency", "upstream"])),
+  /** Set where nothing was sent: another call of the same account has been told to wait, and this one waits with it. */
+  parked: Schema.optionalKey(Schema.Boolean)
 }) {
   override get message(): string {
     return describe(this, {
-      what: this.scope === undefined ? "the rate limit is reached" : `the rate limit is reached (${this.scope})`,
+      what: this.parked === true
+        ? "the account has been told to wait, so nothing was sent"
+        : this.scope === undefined
+        ? "the rate limit is reached"
+        : `the rate limit is reached (${this.scope})`,
       mend: this.retryable === false
         ? "this one request is larger than the limit allows: waiting cannot help"
         : this.retryAfter === undefined
@@ -323,13 +330,18 @@ export class ToolFailed extends make<ToolFailed>()("ToolFailed", {
  * @since 0.1.0
  */
 export class TimedOut extends make<TimedOut>()("TimedOut", {
-  /** Which limit: until the first content part, between two parts, or over all. */
-  phase: Schema.Literals(["firstPart", "idle", "total"]),
+  /** Which limit: until the response begins, until the first content part, between two parts, or over all. */
+  phase: Schema.Literals(["connect", "firstPart", "idle", "total"]),
   /** The limit. In JSON: milliseconds. */
   limit: Schema.DurationFromMillis
 }) {
   override get message(): string {
-    const phase = { firstPart: "no first part", idle: "no further part", total: "no end of the answer" }[this.phase]
+    const phase = {
+      connect: "no response",
+      firstPart: "no first part",
+      idle: "no further part",
+      total: "no end of the answer"
+    }[this.phase]
     return describe(this, { what: `${phase} within ${Duration.format(this.limit)}`, mend: undefined })
   }
 }
@@ -401,12 +413,142 @@ export class StreamInterrupted extends make<StreamInterrupted>()("StreamInterrup
 }
 
 /**
+ * The circuit of a model is open, or its one probe is under way: nothing was sent. `retryAfter` says how long it stays so,
+ * where that is known.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export class CircuitOpen extends make<CircuitOpen>()("CircuitOpen", {
+  /** The key of the circuit. */
+  key: Schema.String
+}) {
+  override get message(): string {
+    return describe(this, {
+      what: `the circuit of ${this.key} is open, so nothing was sent`,
+      mend: this.retryAfter === undefined
+        ? "a probe is under way"
+        : `it stays so for ${Duration.format(this.retryAfter)}`
+    })
+  }
+}
+
+/**
+ * One of our own limits on what may be sent is reached, and the call could not wait for its turn: nothing was sent.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export class Saturated extends make<Saturated>()("Saturated", {
+  /** The key of the limiter. */
+  key: Schema.String,
+  /** Which limit: calls in flight, requests in a minute, or tokens in a minute. */
+  resource: Schema.Literals(["concurrency", "requests", "tokens"]),
+  /** Why the call did not wait: the queue was full, the wait too long, or the request larger than the limit itself. */
+  reason: Schema.Literals(["queueFull", "waitTooLong", "tooLarge"]),
+  /** The limit. */
+  limit: Schema.Finite,
+  /** How many calls were waiting. */
+  queued: Schema.Int
+}) {
+  override get message(): string {
+    const resource = {
+      concurrency: "calls in flight",
+      requests: "requests in a minute",
+      tokens: "tokens in a minute"
+    }[this.resource]
+    const reason = {
+      queueFull: `the queue of ${this.queued} calls is full`,
+      waitTooLong: `the wait would be too long (${this.queued} calls in the queue)`,
+      tooLarge: "this one request is larger than that"
+    }[this.reason]
+    return describe(this, {
+      what: `${this.key} is limited to ${this.limit} ${resource}, and ${reason}: nothing was sent`,
+      mend: this.reason === "tooLarge" ? "raise the limit or make the request smaller" : "try again later"
+    })
+  }
+}
+
+/**
+ * A store that a policy needs did not answer, or not in time, and the policy was told not to go on without it.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export class StoreUnavailable extends make<StoreUnavailable>()("StoreUnavailable", {
+  /** Whose store it is. */
+  store: Schema.String,
+  /** What it was asked to do. */
+  operation: Schema.String
+}) {
+  override get message(): string {
+    return describe(this, {
+      what: `the store of the ${this.store} is not available (${this.operation})`,
+      mend: "check the store, or go on without it: `onStoreError: \"allow\"`"
+    })
+  }
+}
+
+/**
+ * A failure of one candidate among several.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export const CandidateFailure = Schema.Union([
+  ...InterruptionCause.members,
+  InvalidOutput,
+  ToolFailed,
+  StreamInterrupted,
+  CircuitOpen,
+  Saturated,
+  StoreUnavailable
+])
+
+/**
+ * A failure of one candidate among several.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type CandidateFailure = typeof CandidateFailure.Type
+
+/**
+ * Every model that could be asked has failed, with something that another one might not have.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export class AllModelsExhausted extends make<AllModelsExhausted>()("AllModelsExhausted", {
+  /** What each candidate failed with in the end, in the order in which they were asked. */
+  failures: Schema.Array(CandidateFailure),
+  /** Every request that was sent for this call so far. */
+  attempts: Schema.Array(Attempt),
+  /** The quality that was asked for, where no candidate has it. */
+  minimumQuality: Schema.optionalKey(Schema.Finite)
+}) {
+  override get message(): string {
+    return describe(this, {
+      what: this.minimumQuality === undefined || this.failures.length > 0
+        ? `all models failed: ${this.failures.map(nameOf).join("; ")}`
+        : `no model has the quality that was asked for (${this.minimumQuality})`,
+      mend: undefined
+    })
+  }
+}
+
+const nameOf = (failure: CandidateFailure): string =>
+  failure.provider === undefined
+    ? failure._tag
+    : `${failure.provider}${failure.model === undefined ? "" : `/${failure.model}`} ${failure._tag}`
+
+/**
  * All failures of a call that Bulwark itself knows.
  *
  * @category models
  * @since 0.1.0
  */
-export const LlmError = Schema.Union([...InterruptionCause.members, InvalidOutput, ToolFailed, StreamInterrupted])
+export const LlmError = Schema.Union([...CandidateFailure.members, AllModelsExhausted])
 
 /**
  * All failures of a call that Bulwark itself knows.

@@ -13,6 +13,7 @@ import * as Attribution from "../Attribution.ts"
 import type { Request, Settings } from "../Call.ts"
 import type { Llm } from "../Llm.ts"
 import { InvalidOutput, type StreamInterrupted, ToolFailed } from "../LlmError.ts"
+import type { ProviderPart } from "../Part.ts"
 import { Observer, type Receipt } from "../Receipt.ts"
 import { runStream, runWhole } from "./operation.ts"
 import { structuredOutput } from "./structuredOutput.ts"
@@ -55,7 +56,9 @@ export const make = <E, R>(
         Effect.updateContext(complete)
       ),
     streamText: (provider) =>
-      runStream(llm, requestOf(provider, options.settings)).pipe(
+      // `effect/ai` knows no `retract`, and may have run tools by then.
+      runStream(llm, requestOf(provider, options.settings), false).pipe(
+        Stream.filter((part): part is ProviderPart => part.type !== "retract"),
         Stream.mapError((error) => options.onError(error, "streamText")),
         Stream.updateContext(complete)
       )

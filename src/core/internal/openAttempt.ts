@@ -29,7 +29,9 @@ export interface Upstream {
   readonly provider: string
   readonly model: string
   readonly whole: Effect.Effect<ReadonlyArray<Part.AnswerPart>, ProviderError>
-  readonly stream: Stream.Stream<Part.Part, ProviderError>
+  readonly stream: Stream.Stream<Part.ProviderPart, ProviderError>
+  /** Told of every failure, before the answer and in it. */
+  readonly failed: (error: ProviderError) => void
 }
 
 type Parts = Arr.NonEmptyReadonlyArray<Part.Part>
@@ -40,18 +42,20 @@ export const openAttempt = (
   upstream: Upstream
 ): Effect.Effect<Opened.Opened, ProviderError, Scope.Scope> =>
   Effect.suspend(() => {
-    const record = call.recorder.begin(upstream.provider, upstream.model)
+    const record = call.recorder.begin(upstream.provider, upstream.model, call.continues)
     call.pulse?.attempt()
     const open: Effect.Effect<Opened.Opened, ProviderError, Scope.Scope> = call.transport === "whole"
       ? Effect.flatMap(upstream.whole, (answer) => settleWhole(call, record, Part.fromAnswer(answer)))
       : Effect.flatMap(
         toPull(upstream.stream),
-        (pull) => call.mode === "whole" ? collect(call, record, pull, []) : commit(call, record, pull, [])
+        (pull) => call.mode === "whole" ? collect(call, record, pull, []) : commit(call, record, upstream, pull, [])
       )
     return Effect.onExit(open, (exit) => {
       if (exit._tag === "Failure") {
         record.end(outcomeOfCause(exit.cause), call.recorder.now())
         call.pulse?.failed()
+        const error = Cause.findErrorOption(exit.cause)
+        if (error._tag === "Some") upstream.failed(error.value)
       }
       return Effect.void
     })
@@ -141,6 +145,7 @@ const finishCollected = (
 const commit = (
   call: Call,
   record: AttemptRecord,
+  upstream: Upstream,
   pull: Pull.Pull<Parts, ProviderError, unknown>,
   held: ReadonlyArray<Part.Part>
 ): Effect.Effect<Opened.Opened, ProviderError, Scope.Scope> =>
@@ -149,9 +154,9 @@ const commit = (
       const parts = upToFinish(arrived)
       const content = see(call, record, parts)
       const all = held.length === 0 ? parts : [...held, ...parts] as unknown as Parts
-      if (!content) return commit(call, record, pull, all)
+      if (!content) return commit(call, record, upstream, pull, all)
       const failure = onlyFinished(all) ? failureOf(record) : undefined
-      return failure === undefined ? flow(call, record, pull, all) : Effect.fail(failure)
+      return failure === undefined ? flow(call, record, upstream, pull, all) : Effect.fail(failure)
     },
     onFailure: (cause) => Effect.failCause(Cause.map(cause, (error) => completed(record, error))),
     onDone: () => Effect.fail(record.interrupted("unfinished"))
@@ -163,6 +168,7 @@ const onlyFinished = (parts: Parts): boolean => parts.every((part) => part.type 
 const flow = (
   call: Call,
   record: AttemptRecord,
+  upstream: Upstream,
   pull: Pull.Pull<Parts, ProviderError, unknown>,
   first: Parts
 ): Effect.Effect<Opened.Opened, never, Scope.Scope> => {
@@ -194,7 +200,10 @@ const flow = (
       return hand(parts)
     },
     onFailure: (cause) => {
-      const interrupted = Cause.map(cause, (error) => interruption(record, error))
+      const interrupted = Cause.map(cause, (error) => {
+        upstream.failed(error)
+        return interruption(record, error)
+      })
       end(outcomeOfCause(interrupted))
       return Effect.failCause(interrupted)
     },

@@ -21,7 +21,12 @@ import { outcomeOf, Recorder } from "./recorder.ts"
 const operationId = (random: Random.Random): string =>
   `op_${Math.floor(random.nextDoubleUnsafe() * 2 ** 48).toString(16).padStart(12, "0")}`
 
-const makeCall = (fiber: Fiber.Fiber<unknown, unknown>, mode: Call["mode"], request: Request): Call => {
+const makeCall = (
+  fiber: Fiber.Fiber<unknown, unknown>,
+  mode: Call["mode"],
+  request: Request,
+  retractable: boolean
+): Call => {
   const attribution = fiber.getRef(Attribution.Current)
   const id = operationId(fiber.getRef(Random.Random))
   return {
@@ -31,6 +36,10 @@ const makeCall = (fiber: Fiber.Fiber<unknown, unknown>, mode: Call["mode"], requ
     request,
     deadline: undefined,
     attempt: 0,
+    single: false,
+    extraCalls: undefined,
+    retractable,
+    continues: undefined,
     attribution,
     pulse: undefined,
     recorder: new Recorder(id, attribution, fiber.getRef(Clock.Clock))
@@ -51,7 +60,7 @@ export const runWhole = <E, R, A, E2, R2>(
   settle: (answer: ReadonlyArray<Part.AnswerPart>, call: Call) => Effect.Effect<A, E2, R2>
 ): Effect.Effect<Settled<A>, E | E2, Exclude<R, Scope.Scope> | R2> =>
   Effect.withFiber((fiber) => {
-    const call = makeCall(fiber, "whole", request)
+    const call = makeCall(fiber, "whole", request, true)
     const observer = fiber.getRef(Receipt.Observer)
     const run = Effect.flatMap(Effect.scoped(llm.open(call)), (opened) => {
       if (opened._tag === "Flow") {
@@ -68,13 +77,14 @@ export const runWhole = <E, R, A, E2, R2>(
     return Effect.onExit(run, (exit) => observer(call.recorder.close(outcomeOf(exit))))
   })
 
-/** Runs one call as a stream of its parts. */
+/** Runs one call as a stream of its parts; `retractable` where the reader understands a `retract` part. */
 export const runStream = <E, R>(
   llm: Llm<E, R>,
-  request: Request
+  request: Request,
+  retractable: boolean
 ): Stream.Stream<Part.Part, E | StreamInterrupted, Exclude<R, Scope.Scope>> =>
   Stream.unwrap(Effect.withFiber((fiber) => {
-    const call = makeCall(fiber, "stream", request)
+    const call = makeCall(fiber, "stream", request, retractable)
     const observer = fiber.getRef(Receipt.Observer)
     let flowing = false
     // Registered before anything else, so that it runs after every attempt has ended.

@@ -26,10 +26,12 @@ export class AttemptRecord {
   finishMetadata: Response.ProviderMetadata | undefined = undefined
   private readonly text: Array<string> = []
 
-  constructor(provider: string, model: string, startedAt: number) {
+  /** `continued` is text that was delivered before and that this attempt goes on from. */
+  constructor(provider: string, model: string, startedAt: number, continued: string | undefined) {
     this.provider = provider
     this.model = model
     this.startedAt = startedAt
+    if (continued !== undefined) this.text.push(continued)
   }
 
   /** Takes note of a part; true when it is content. */
@@ -73,28 +75,56 @@ export class Recorder {
   readonly attribution: Attribution
   readonly clock: Clock.Clock
   readonly startedAt: number
+  /** The attempts of this recorder, and of those that branched off it. */
   readonly attempts: Array<AttemptRecord> = []
-  readonly events: Array<Receipt.Event> = []
+  readonly events: Array<Receipt.Event>
   /** The attempt whose answer is being handed on. */
   serving: AttemptRecord | undefined = undefined
   degraded = false
   private closed: Receipt.Receipt | undefined = undefined
+  private readonly parent: Recorder | undefined
 
-  constructor(operationId: string, attribution: Attribution, clock: Clock.Clock) {
+  constructor(operationId: string, attribution: Attribution, clock: Clock.Clock, parent?: Recorder) {
     this.operationId = operationId
     this.attribution = attribution
     this.clock = clock
-    this.startedAt = clock.currentTimeMillisUnsafe()
+    this.startedAt = parent?.startedAt ?? clock.currentTimeMillisUnsafe()
+    this.events = parent?.events ?? []
+    this.parent = parent
+  }
+
+  /**
+   * A recorder for one of several branches of a call that run at once: it writes to the same receipt, and knows apart which
+   * attempts are its own and which of them serves.
+   */
+  branch(): Recorder {
+    return new Recorder(this.operationId, this.attribution, this.clock, this)
+  }
+
+  /** Makes the answer of a branch that of the call. */
+  adopt(branch: Recorder): void {
+    this.serving = branch.serving
+    this.degraded ||= branch.degraded
   }
 
   now(): number {
     return this.clock.currentTimeMillisUnsafe()
   }
 
-  begin(provider: string, model: string): AttemptRecord {
-    const attempt = new AttemptRecord(provider, model, this.now())
-    this.attempts.push(attempt)
+  begin(provider: string, model: string, continued?: string): AttemptRecord {
+    const attempt = new AttemptRecord(provider, model, this.now(), continued)
+    for (let recorder: Recorder | undefined = this; recorder !== undefined; recorder = recorder.parent) {
+      recorder.attempts.push(attempt)
+    }
     return attempt
+  }
+
+  /** Every request of the call so far, as its receipt will have them. */
+  attemptsSoFar(): ReadonlyArray<Receipt.Attempt> {
+    let root: Recorder = this
+    while (root.parent !== undefined) root = root.parent
+    const now = this.now()
+    return root.attempts.map((attempt) => this.attempt(attempt, now))
   }
 
   /** Ends the attempts that still run of those that began at an index or later. */
@@ -105,7 +135,7 @@ export class Recorder {
 
   event(type: Receipt.Event["type"], reason: string, delayMillis?: number): void {
     // Whoever goes on after an answer that would not do has no answer yet.
-    if (type !== "timeout") this.serving = undefined
+    if (type === "retry" || type === "fallback" || type === "escalate" || type === "degraded") this.serving = undefined
     this.events.push({
       type,
       atMillis: this.now() - this.startedAt,

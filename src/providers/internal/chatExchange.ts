@@ -21,6 +21,7 @@ import { classifyResponse, type Exchange, malformed } from "./classify.ts"
 import { brokenStream, classifyConnection, classifyUnsent } from "./classifyTransport.ts"
 import type { Endpoint } from "./endpoint.ts"
 import { type BytesPull, collect, pullBytes, type Send } from "./http.ts"
+import { rateLimits } from "./rateLimits.ts"
 import { errorField, SseDecoder, type SseEvent, startsLikeEvents } from "./sse.ts"
 import { toolSchema } from "./toolSchema.ts"
 
@@ -56,18 +57,19 @@ export const whole = (
   )
 
 /** Asks for the answer in parts. */
-export const stream = (channel: Channel, request: Request): Stream.Stream<Part.Part, ProviderError> =>
+export const stream = (channel: Channel, request: Request): Stream.Stream<Part.ProviderPart, ProviderError> =>
   Stream.unwrap(
-    Effect.flatMap(open(channel, request, true), ({ exchange, response }) =>
-      Effect.flatMap(pullBytes(response), (bytes) => {
-        const reader = new Reader(channel.endpoint, exchange, restoreFor(request))
-        return Effect.as(
-          Effect.addFinalizer(() =>
-            reader.ended || !reader.chat.done ? Effect.void : drain(bytes)
-          ),
-          Stream.fromPull(Effect.succeed(pullParts(bytes, reader)))
-        )
-      }))
+    Effect.flatMap(
+      open(channel, request, true),
+      ({ exchange, response }) =>
+        Effect.flatMap(pullBytes(response), (bytes) => {
+          const reader = new Reader(channel.endpoint, exchange, restoreFor(request))
+          return Effect.as(
+            Effect.addFinalizer(() => reader.ended || !reader.chat.done ? Effect.void : drain(bytes)),
+            Stream.fromPull(Effect.succeed(pullParts(bytes, reader)))
+          )
+        })
+    )
   )
 
 interface Opened {
@@ -94,8 +96,10 @@ const open = (
       (error) => classifyUnsent(origin, error)
     )
     return Effect.flatMap(sent, (response) =>
-      Effect.flatMap(Clock.currentTimeMillis, (now) =>
-        receive({ origin, status: response.status, headers: response.headers, now }, response)))
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        request.onResponse?.(rateLimits(response.headers, now))
+        return receive({ origin, status: response.status, headers: response.headers, now }, response)
+      }))
   })
 
 const receive = (
@@ -153,7 +157,7 @@ class Reader {
   }
 
   /** The parts of a body that is no event stream: a server that does not stream, an error, a web page. */
-  end(): ReadonlyArray<Part.Part> {
+  end(): ReadonlyArray<Part.ProviderPart> {
     this.ended = true
     if (this.chat.done) return []
     this.take(this.decoder.end())
@@ -182,11 +186,11 @@ class Reader {
   }
 }
 
-type PartsPull = Pull.Pull<Arr.NonEmptyReadonlyArray<Part.Part>, ProviderError>
+type PartsPull = Pull.Pull<Arr.NonEmptyReadonlyArray<Part.ProviderPart>, ProviderError>
 
 const pullParts = (bytes: BytesPull, reader: Reader): PartsPull => {
   const { chat } = reader
-  const settle = (more: ReadonlyArray<Part.Part>): PartsPull => {
+  const settle = (more: ReadonlyArray<Part.ProviderPart>): PartsPull => {
     const parts = more.length === 0 ? chat.take() : [...chat.take(), ...more]
     // What was said before a failure is handed on first; the next pull fails.
     if (Arr.isReadonlyArrayNonEmpty(parts)) return Effect.succeed(parts)

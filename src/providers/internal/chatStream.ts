@@ -5,7 +5,7 @@
  * which shape an error interrupts. What they agree on is the finish reason: an answer that has had one is complete.
  */
 import type { ProviderError } from "../../core/LlmError.ts"
-import type { Part } from "../../core/Part.ts"
+import type { ProviderPart } from "../../core/Part.ts"
 import { type CallPiece, finishedParams, readCalls, readContent, type Sink } from "./chatContent.ts"
 import { finishPart, finishReason, isNativeError, metadataPart, usageField } from "./chatFinish.ts"
 import { classifyInBand, type Exchange, identifiers, malformed } from "./classify.ts"
@@ -32,7 +32,7 @@ export class ChatStream {
   private readonly exchange: Exchange
   private readonly restore: RestoreParams
   private readonly maxParams: number
-  private parts: Array<Part> = []
+  private parts: Array<ProviderPart> = []
   private described = false
   private choiceIndex: unknown = undefined
   private block: { readonly type: "text" | "reasoning"; readonly id: string } | undefined = undefined
@@ -77,7 +77,7 @@ export class ChatStream {
   }
 
   /** The parts that have become known since the last time. */
-  take(): ReadonlyArray<Part> {
+  take(): ReadonlyArray<ProviderPart> {
     const parts = this.parts
     if (parts.length > 0) this.parts = []
     return parts

@@ -127,7 +127,7 @@ export const answerPart: Arbitrary.Arbitrary<Part.AnswerPart> = Arbitrary.schema
 export const answer: Arbitrary.Arbitrary<Array<Part.AnswerPart>> = Arbitrary.array(answerPart, { maxLength: 8 })
 
 /** A part of a stream. */
-export const streamPart: Arbitrary.Arbitrary<Part.Part> = Arbitrary.schema(
+export const streamPart: Arbitrary.Arbitrary<Part.ProviderPart> = Arbitrary.schema(
   Schema.Union([
     marker("text-start"),
     delta("text-delta"),
@@ -149,4 +149,4 @@ export const streamPart: Arbitrary.Arbitrary<Part.Part> = Arbitrary.schema(
 )
 
 /** Any sequence of stream parts, well formed or not. */
-export const streamParts: Arbitrary.Arbitrary<Array<Part.Part>> = Arbitrary.array(streamPart, { maxLength: 12 })
+export const streamParts: Arbitrary.Arbitrary<Array<Part.ProviderPart>> = Arbitrary.array(streamPart, { maxLength: 12 })

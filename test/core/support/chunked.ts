@@ -8,7 +8,7 @@ import type { Provider } from "effect-bulwark/providers"
 /** Sends the parts piece by piece, and then ends, fails or dies. */
 export const chunked = <Self>(
   provider: Provider.Key<Self>,
-  pieces: ReadonlyArray<ReadonlyArray<Part.Part>>,
+  pieces: ReadonlyArray<ReadonlyArray<Part.ProviderPart>>,
   end: Effect.Effect<void, LlmError.ProviderError> = Effect.void
 ): Layer.Layer<Self> =>
   Layer.succeed(provider, {
@@ -34,8 +34,8 @@ export const cut = <A>(list: ReadonlyArray<A>, lengths: ReadonlyArray<number>): 
 
 /** The part every complete stream ends with. */
 export const finish = (
-  reason: Extract<Part.Part, { readonly type: "finish" }>["reason"] = "stop"
-): Extract<Part.Part, { readonly type: "finish" }> => ({
+  reason: Extract<Part.ProviderPart, { readonly type: "finish" }>["reason"] = "stop"
+): Extract<Part.ProviderPart, { readonly type: "finish" }> => ({
   type: "finish",
   reason,
   usage: {
@@ -54,4 +54,4 @@ export const finishUsage = {
 }
 
 /** A piece of visible text. */
-export const delta = (text: string): Part.Part => ({ type: "text-delta", id: "0", delta: text })
+export const delta = (text: string): Part.ProviderPart => ({ type: "text-delta", id: "0", delta: text })

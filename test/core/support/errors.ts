@@ -1,7 +1,7 @@
 /**
  * One of each failure, with everything set that can be set.
  */
-import { DateTime, Duration, Redacted } from "effect"
+import { DateTime, Duration, Redacted, Schema } from "effect"
 import { LlmError, type Usage } from "effect-bulwark"
 
 /** Stands for whatever must never be printed: a key, a prompt, an answer. */
@@ -64,16 +64,38 @@ export const full: { readonly [E in LlmError.LlmError as E["_tag"]]: E } = {
     reason: "timedOut",
     failure: timedOut
   }),
-  TimedOut: timedOut
+  TimedOut: timedOut,
+  CircuitOpen: new LlmError.CircuitOpen({ ...common, key: "openai/gpt-5-mini" }),
+  Saturated: new LlmError.Saturated({
+    ...common,
+    key: "openai/gpt-5-mini",
+    resource: "concurrency",
+    reason: "queueFull",
+    limit: 8,
+    queued: 100
+  }),
+  StoreUnavailable: new LlmError.StoreUnavailable({ ...common, store: "breaker", operation: "admit" }),
+  AllModelsExhausted: new LlmError.AllModelsExhausted({
+    ...common,
+    failures: [timedOut, new LlmError.InvalidOutput({ ...common, problem: "Expected string at name", text: hidden })],
+    attempts: [{
+      provider: "openai",
+      model: "gpt-5-mini",
+      startMillis: 0,
+      durationMillis: 1_500,
+      outcome: "TimedOut",
+      usage
+    }]
+  })
 }
+
+const isInterruptionCause = Schema.is(LlmError.InterruptionCause)
 
 /** One of each, and an interruption by each failure that can be behind one. */
 export const all: ReadonlyArray<LlmError.LlmError> = [
   ...Object.values(full),
   ...Object.values(full).flatMap((failure) =>
-    failure._tag === "InvalidOutput" || failure._tag === "ToolFailed" || failure._tag === "StreamInterrupted"
-      ? []
-      : [new LlmError.StreamInterrupted({ partial: hidden, reason: "failed", failure })]
+    isInterruptionCause(failure) ? [new LlmError.StreamInterrupted({ partial: hidden, reason: "failed", failure })] : []
   )
 ]
 

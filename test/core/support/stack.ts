@@ -3,7 +3,7 @@
  */
 import { assert } from "@effect/vitest"
 import { Clock, Effect, type Exit, Metric, Stream } from "effect"
-import { Llm, Receipt } from "effect-bulwark"
+import { Llm, type Part, Receipt } from "effect-bulwark"
 import { Provider } from "effect-bulwark/providers"
 import type { Response } from "effect/ai"
 
@@ -44,7 +44,7 @@ export const collect = <A, E, R>(
   })
 
 /** The visible text of decoded parts. */
-export const textOf = (parts: ReadonlyArray<Response.AnyPart>): string =>
+export const textOf = (parts: ReadonlyArray<Response.AnyPart | Part.Decoded>): string =>
   parts.map((part) => part.type === "text-delta" ? part.delta : part.type === "text" ? part.text : "").join("")
 
 /** Counts the timers and fibers that an effect leaves running. */
