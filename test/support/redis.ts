@@ -5,7 +5,7 @@
 import { NodeRedis } from "@effect/platform-node"
 import { describe } from "@effect/vitest"
 import { Layer } from "effect"
-import { Redis } from "effect/persistence"
+import type { Redis } from "effect/persistence"
 import { randomUUID } from "node:crypto"
 import { connect } from "node:net"
 
