@@ -5,7 +5,7 @@
  */
 export * from "./core/Generate.ts"
 export * from "./core/Llm.ts"
-export { orElse, orElseSucceed } from "./policies/Fallback.ts"
+export { orElse, orElseOn, orElseSucceed } from "./policies/Fallback.ts"
 export { retry } from "./policies/Retry.ts"
 export { timeout } from "./policies/Timeout.ts"
 export { model } from "./providers/Provider.ts"

@@ -134,8 +134,13 @@ export interface Call {
   readonly transport: "whole" | "stream"
   /** What is asked. */
   readonly request: Request
-  /** When the call must be over, in milliseconds since 1970. */
+  /**
+   * When the call must be over, in milliseconds since 1970. Whoever sets it ends the call when it passes; all others start
+   * nothing that it leaves no time for.
+   */
   readonly deadline: number | undefined
+  /** When the call must have opened, in milliseconds since 1970, so that what comes after it still has time. As above. */
+  readonly openBy: number | undefined
   /** How many times the innermost retry around it has tried before: 0 for the first attempt. */
   readonly attempt: number
   /** Who it is made for. */

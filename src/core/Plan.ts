@@ -4,10 +4,11 @@
  * **Details**
  *
  * Each policy adds one node. {@link render} prints the tree, outermost policy first; {@link worstCase} counts how many
- * provider calls one logical call can lead to, which is where nested retries show.
+ * provider calls one logical call can lead to, which is where nested retries show; {@link audit} warns of bad orders.
  *
  * @since 0.1.0
  */
+import * as Audit from "./internal/audit.ts"
 
 /**
  * One node of a plan.
@@ -100,6 +101,47 @@ export const worstCase = (plan: Plan): number => {
  */
 export const models = (plan: Plan): ReadonlyArray<string> =>
   plan.policy === "model" ? [plan.detail] : plan.children.flatMap(models)
+
+/**
+ * A warning of {@link audit}.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type Warning = Audit.Warning
+
+/**
+ * Warns of orders of policies that are known to go wrong.
+ *
+ * **When to use**
+ *
+ * Use it in a test of your own stack, or when a program starts.
+ *
+ * **Details**
+ *
+ * The rules are listed in `docs/standard.md`, with what to do instead. A stack without warnings gives an empty list.
+ *
+ * **Example** (A retry in the wrong place)
+ *
+ * ```ts
+ * import { Llm, Plan, Retry } from "effect-bulwark"
+ * import { Provider } from "effect-bulwark/providers"
+ *
+ * class OpenAi extends Provider.Service<OpenAi>()("openai") {}
+ * class Ollama extends Provider.Service<Ollama>()("ollama") {}
+ *
+ * const llm = Llm.model(OpenAi, "gpt-5-mini").pipe(
+ *   Llm.orElse(Llm.model(Ollama, "llama3.3")),
+ *   Llm.retry(Retry.transient)
+ * )
+ *
+ * Plan.audit(llm.plan).map((warning) => warning.rule) // => ["noTotalTimeout", "retryAroundFallback"]
+ * ```
+ *
+ * @category checking
+ * @since 0.2.0
+ */
+export const audit = (plan: Plan): ReadonlyArray<Warning> => Audit.audit(plan)
 
 const label = (plan: Plan): string =>
   plan.policy === "model" ? plan.detail : plan.detail === "" ? plan.policy : `${plan.policy} ${plan.detail}`

@@ -10,10 +10,16 @@
  * - Never earlier than the provider asked for (`retryAfter`). If that is longer than `maxRetryAfter`, or than the call has time
  *   for, it gives up at once, so that a fallback around it can run.
  *
+ * - One hint holds for all: while an account has been told to wait, no other call of it is sent either, and the retries of all
+ *   of them wait that long, and a little longer, each for a time of its own.
+ * - Not while a circuit around it is being probed: a probe is one request.
+ * - Under a `RetryBudget`, only while that has something left.
+ *
  * **What goes inside, what outside**
  *
- * Inside: one model, perhaps with a limit for each attempt. Outside: fallbacks (they should see a failure only once retrying
- * has not helped) and the total limit (it bounds all attempts together).
+ * Inside: one model, perhaps with limits for each attempt, and a limiter. Outside: the circuit breaker (it should see one
+ * outcome a call), fallbacks (they should see a failure only once retrying has not helped) and the total limit (it bounds all
+ * attempts together).
  *
  * **Gotchas**
  *
@@ -22,6 +28,7 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
@@ -33,7 +40,7 @@ import * as Llm from "../core/Llm.ts"
 import * as LlmError from "../core/LlmError.ts"
 import type { Opened } from "../core/Opened.ts"
 import * as Plan from "../core/Plan.ts"
-import { countRecurrences } from "./internal/countRecurrences.ts"
+import { countRecurrences, setRecurrences } from "./internal/countRecurrences.ts"
 
 /**
  * The schedule to start with: 2 retries, after half a second and a second, each 20 % more or less, and never more than 20
@@ -51,6 +58,76 @@ export const transient: Schedule.Schedule<Duration.Duration> = Schedule.min([
   Schedule.exponential("500 millis"),
   Schedule.spaced("20 seconds")
 ]).pipe(Schedule.jittered, Schedule.upTo({ times: 2 }))
+
+/**
+ * A schedule for each kind of failure: what is not named is not retried, unless there is an `otherwise`.
+ *
+ * **When to use**
+ *
+ * Use where one wait does not fit all: a short one after a broken connection, a long one after an overload.
+ *
+ * **Details**
+ *
+ * Each schedule counts the failures of its own kind, so that a call can be retried as often as all of them together allow;
+ * `Plan.worstCase` counts it so. Tags are those of the errors, your own among them.
+ *
+ * **Example** (Patient with an overloaded provider, quick with a broken connection)
+ *
+ * ```ts
+ * import { Llm, Plan, Retry } from "effect-bulwark"
+ * import { Provider } from "effect-bulwark/providers"
+ * import { Schedule } from "effect"
+ *
+ * class OpenAi extends Provider.Service<OpenAi>()("openai") {}
+ *
+ * const llm = Llm.model(OpenAi, "gpt-5-mini").pipe(
+ *   Llm.retry(Retry.byTag({
+ *     ConnectionFailed: Schedule.spaced("50 millis").pipe(Schedule.upTo({ times: 1 })),
+ *     Overloaded: Schedule.exponential("2 seconds").pipe(Schedule.jittered, Schedule.upTo({ times: 3 })),
+ *     RateLimited: Retry.transient
+ *   }))
+ * )
+ *
+ * Plan.worstCase(llm.plan) // => 7
+ * ```
+ *
+ * @category schedules
+ * @since 0.2.0
+ */
+export const byTag = (
+  schedules: { readonly [tag: string]: Schedule.Schedule<unknown> },
+  options?: { readonly otherwise?: Schedule.Schedule<unknown> | undefined }
+): Schedule.Schedule<Duration.Duration> => {
+  const named = new Map(Object.entries(schedules))
+  const otherwise = options?.otherwise
+  const combined = Schedule.fromStep(Effect.sync(() => {
+    type Step = (now: number, input: unknown) => Pull.Pull<[unknown, Duration.Duration], never, unknown>
+    const steps = new Map<string, Step>()
+    return (
+      now: number,
+      input: unknown
+    ): Pull.Pull<[Duration.Duration, Duration.Duration], never, Duration.Duration> => {
+      const tag = LlmError.tagOf(input)
+      const own = tag === undefined ? undefined : named.get(tag)
+      const schedule = own ?? otherwise
+      if (schedule === undefined) return Cause.done(Duration.zero)
+      const key = own === undefined ? "" : tag!
+      const begun = steps.get(key)
+      const step = begun === undefined
+        ? Effect.tap(Schedule.toStep(schedule), (step) => Effect.sync(() => steps.set(key, step)))
+        : Effect.succeed(begun)
+      return Effect.flatMap(step, (step) =>
+        Pull.matchEffect(step(now, input), {
+          onSuccess: ([, delay]) => Effect.succeed<[Duration.Duration, Duration.Duration]>([delay, delay]),
+          onFailure: Effect.failCause,
+          onDone: () => Cause.done(Duration.zero)
+        }))
+    }
+  }))
+  const all = [...named.values(), ...(otherwise === undefined ? [] : [otherwise])]
+  setRecurrences(combined, all.reduce((sum, schedule) => sum + countRecurrences(schedule), 0))
+  return combined
+}
 
 /**
  * Settings of {@link retry}.
@@ -119,7 +196,7 @@ export const retry: {
       step: Step<E, ScheduleError, ScheduleServices>,
       error: E
     ): Effect.Effect<Opened, E | ScheduleError, R | ScheduleServices | Scope.Scope> => {
-      if (!retryable(error)) return Effect.fail(error)
+      if (call.single || !retryable(error)) return Effect.fail(error)
       const now = call.recorder.now()
       return Pull.matchEffect(step(now, error), {
         onDone: () => Effect.fail(error),
@@ -127,14 +204,26 @@ export const retry: {
         onSuccess: ([, delay]) => {
           const asked = LlmError.retryAfter(error)
           const askedMillis = asked === undefined ? 0 : Duration.toMillis(asked)
-          const wait = Math.max(Duration.toMillis(delay), askedMillis)
-          const tooLate = call.deadline !== undefined && now + wait >= call.deadline
+          const parked = isParked(error)
+          // Those that wait together should not come back together.
+          const wait = parked
+            ? askedMillis + Duration.toMillis(delay)
+            : Math.max(Duration.toMillis(delay), askedMillis)
+          const tooLate = now + wait >= Math.min(call.deadline ?? Infinity, call.openBy ?? Infinity)
           if (askedMillis > maxRetryAfter || tooLate) return Effect.fail(error)
-          call.recorder.event("retry", LlmError.tagOf(error) ?? "failure", wait)
           const next = { ...call, attempt: call.attempt + 1 }
-          return Effect.andThen(
-            Effect.sleep(wait),
-            Effect.catch(Llm.attempt(self.open(next)), (error) => again(next, step, error))
+          const attempt = Effect.suspend(() => {
+            call.recorder.event("retry", LlmError.tagOf(error) ?? "failure", wait)
+            return Effect.andThen(
+              Effect.sleep(wait),
+              Effect.catch(Llm.attempt(self.open(next)), (error) => again(next, step, error))
+            )
+          })
+          // Nothing was sent, so sending it is nothing extra.
+          if (call.extraCalls === undefined || parked) return attempt
+          return Effect.flatMap(
+            call.extraCalls.withdraw,
+            (granted): typeof attempt => granted ? attempt : Effect.fail(error)
           )
         }
       })
@@ -156,6 +245,8 @@ export const retry: {
     })
   }
 )
+
+const isParked = (error: unknown): boolean => error instanceof LlmError.RateLimited && error.parked === true
 
 type Step<E, ScheduleError, ScheduleServices> = (
   now: number,

@@ -35,6 +35,7 @@ const makeCall = (
     transport: mode,
     request,
     deadline: undefined,
+    openBy: undefined,
     attempt: 0,
     single: false,
     extraCalls: undefined,

@@ -11,6 +11,14 @@ import * as Schedule from "effect/Schedule"
 // Whoever retries more often than this has no bound worth naming.
 const most = 1_000
 
+// Where a schedule looks at the error and its maker knows the bound all the same.
+const known = new WeakMap<object, number>()
+
+/** Makes the number of times that a schedule recurs known. */
+export const setRecurrences = (schedule: Schedule.Schedule<unknown>, times: number): void => {
+  known.set(schedule, times)
+}
+
 /**
  * The number of times a schedule recurs; `Infinity` where there is no bound, or where it depends on what only a real call
  * has: the error, or a service.
@@ -18,6 +26,8 @@ const most = 1_000
 export const countRecurrences = <Output, Input, Error, Services>(
   schedule: Schedule.Schedule<Output, Input, Error, Services>
 ): number => {
+  const times = known.get(schedule)
+  if (times !== undefined) return times
   let inputSeen = false
   // Stands in for the error: a schedule that looks at it cannot be counted without one.
   const input = new Proxy({}, {

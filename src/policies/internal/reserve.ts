@@ -1,0 +1,43 @@
+/**
+ * Time for those who come next: while a fallback remains, a candidate may not take all that is left of the deadline.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { Call } from "../../core/Call.ts"
+import type { Llm } from "../../core/Llm.ts"
+import { TimedOut } from "../../core/LlmError.ts"
+import type { Opened } from "../../core/Opened.ts"
+
+/** The share of the time that is left which is kept for one fallback, and the most that is kept for several. */
+const perFallback = 0.25
+const most = 0.5
+
+/** Until when the call may open; it is unbounded where it has no deadline. */
+export const openUntil = (call: Call): number => Math.min(call.deadline ?? Infinity, call.openBy ?? Infinity)
+
+/** Opens a candidate after which so many others remain, in the time that is its own. */
+export const openWithin = <E, R>(
+  self: Llm<E, R>,
+  call: Call,
+  remaining: number
+): Effect.Effect<Opened, E | TimedOut, R | Scope.Scope> => {
+  const until = openUntil(call)
+  if (until === Infinity || remaining === 0) return self.open(call)
+  return Effect.suspend(() => {
+    const now = call.recorder.now()
+    const own = Math.max(0, until - now) * (1 - Math.min(most, perFallback * remaining))
+    const first = call.recorder.attempts.length
+    const over = Effect.suspend(() => {
+      const timedOut = new TimedOut({ phase: "total", limit: Duration.millis(own) })
+      // The request is interrupted, but the receipt should say why.
+      call.recorder.endSince(first, timedOut._tag)
+      call.recorder.event("timeout", "total")
+      return Effect.fail(timedOut)
+    })
+    return Effect.raceFirst(self.open({ ...call, openBy: now + own }), Effect.andThen(Effect.sleep(own), over))
+  })
+}
+
+/** Whether there is time left to open anything; where there is none, whoever set the limit is about to end the call. */
+export const isLate = (call: Call): boolean => call.recorder.now() >= openUntil(call)
