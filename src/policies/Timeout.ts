@@ -214,8 +214,8 @@ class Watch {
   /** What is waited for, and since when: an attempt's first part, or the next part; nothing while the consumer reads. */
   private waiting: "firstPart" | "idle" | "nothing" = "firstPart"
   private since: number
-  /** Whether the response of the attempt has yet to begin. */
-  private connecting = true
+  /** Since when the response of an attempt has been waited for; undefined while none is. */
+  private connecting: number | undefined = undefined
   /** Where in the receipt the attempts begin that are watched here. */
   private readonly firstAttempt: number
   /** The longest sleep after which no limit can have been overslept, whatever is waited for by then. */
@@ -252,7 +252,7 @@ class Watch {
     return {
       attempt: () => {
         outer?.attempt()
-        this.connecting = true
+        this.connecting = this.call.recorder.now()
         // The first attempt has been waited for since the policy began.
         if (this.waiting !== "firstPart") {
           this.waiting = "firstPart"
@@ -261,16 +261,17 @@ class Watch {
       },
       response: (limits) => {
         outer?.response(limits)
-        this.connecting = false
+        this.connecting = undefined
       },
       parts: (content) => {
         outer?.parts(content)
-        this.connecting = false
+        this.connecting = undefined
         if (content) this.waiting = "idle"
         if (this.waiting === "idle") this.since = this.call.recorder.now()
       },
       failed: () => {
         outer?.failed()
+        this.connecting = undefined
         // The wait of a retry inside is no silence of a model.
         if (this.waiting === "idle") this.waiting = "nothing"
       }
@@ -286,7 +287,9 @@ class Watch {
     const { connect, firstPart, idle, total } = this.limits
     if (this.ownDeadline !== undefined && total !== undefined) consider("total", this.ownDeadline, total)
     if (this.waiting === "firstPart") {
-      if (connect !== undefined && this.connecting) consider("connect", this.since + connect, connect)
+      if (connect !== undefined && this.connecting !== undefined) {
+        consider("connect", this.connecting + connect, connect)
+      }
       if (firstPart !== undefined) consider("firstPart", this.since + firstPart, firstPart)
     } else if (this.waiting === "idle" && idle !== undefined) consider("idle", this.since + idle, idle)
     return next

@@ -17,6 +17,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
+import type { RateLimit } from "../core/Call.ts"
 import { outcomeOf, outcomeOfCause } from "../core/internal/recorder.ts"
 import * as LlmError from "../core/LlmError.ts"
 import * as Part from "../core/Part.ts"
@@ -34,6 +35,10 @@ export interface Step {
   readonly delay?: Duration.Input | undefined
   /** How long it waits before each further part. Default: not at all. */
   readonly between?: Duration.Input | undefined
+  /** When the response begins, before the first part: status and headers. Default: with the first part, where there is one. */
+  readonly response?: Duration.Input | undefined
+  /** What the headers say of its limits. Default: nothing. */
+  readonly rateLimits?: ReadonlyArray<RateLimit> | undefined
   /** The parts it sends. */
   readonly parts: ReadonlyArray<Part.ProviderPart>
   /** What comes after them: a proper end, a cut of the connection, silence, or a failure. Default: `end`. */
@@ -220,7 +225,10 @@ const end = (step: Step): Effect.Effect<void, LlmError.ProviderError> => {
 const isNow = (duration: Duration.Input | undefined): boolean =>
   duration === undefined || Duration.isZero(Duration.fromInputUnsafe(duration))
 
-const streamOf = (step: Step): Stream.Stream<Part.ProviderPart, LlmError.ProviderError> => {
+const streamOf = (
+  step: Step,
+  request: Provider.Request
+): Stream.Stream<Part.ProviderPart, LlmError.ProviderError> => {
   const wait = (duration: Duration.Input | undefined) => isNow(duration) ? Effect.void : Effect.sleep(duration ?? 0)
   const sent = isNow(step.between)
     ? Stream.fromIterable(step.parts)
@@ -229,13 +237,30 @@ const streamOf = (step: Step): Stream.Stream<Part.ProviderPart, LlmError.Provide
       // One part a pull, as it would come over a wire.
       Stream.rechunk(1)
     )
-  return Stream.unwrap(Effect.as(wait(step.delay), Stream.concat(sent, Stream.drain(Stream.fromEffect(end(step))))))
+  return Stream.unwrap(
+    Effect.as(beginning(step, request), Stream.concat(sent, Stream.drain(Stream.fromEffect(end(step)))))
+  )
 }
 
-const wholeOf = (step: Step): Effect.Effect<ReadonlyArray<Part.AnswerPart>, LlmError.ProviderError> =>
+/** The silence before the first part, in which the response begins. */
+const beginning = (step: Step, request: Provider.Request): Effect.Effect<void> => {
+  const delay = isNow(step.delay) ? Duration.zero : Duration.fromInputUnsafe(step.delay ?? 0)
+  const response = step.response === undefined
+    ? delay
+    : Duration.min(delay, Duration.fromInputUnsafe(step.response))
+  const responds = step.parts.length > 0 || step.response !== undefined || step.rateLimits !== undefined
+  const respond = responds ? Effect.sync(() => request.onResponse?.(step.rateLimits ?? [])) : Effect.void
+  const sleep = (duration: Duration.Duration) => Duration.isZero(duration) ? Effect.void : Effect.sleep(duration)
+  return Effect.andThen(sleep(response), Effect.andThen(respond, sleep(Duration.subtract(delay, response))))
+}
+
+const wholeOf = (
+  step: Step,
+  request: Provider.Request
+): Effect.Effect<ReadonlyArray<Part.AnswerPart>, LlmError.ProviderError> =>
   step.ending === undefined && isNow(step.delay) && isNow(step.between)
-    ? Effect.succeed(Part.toAnswer(step.parts))
-    : Effect.map(Stream.runCollect(streamOf(step)), Part.toAnswer)
+    ? Effect.andThen(beginning(step, request), Effect.sync(() => Part.toAnswer(step.parts)))
+    : Effect.map(Stream.runCollect(streamOf(step, request)), Part.toAnswer)
 
 /**
  * Builds a scripted provider, and keeps a record of what it saw.
@@ -289,7 +314,7 @@ export const make = <Self>(provider: Provider.Key<Self>, script: Script): Script
         Effect.flatMap(
           take(request, "whole"),
           ({ call, step }) =>
-            Effect.onExit(wholeOf(step), (exit) =>
+            Effect.onExit(wholeOf(step, request), (exit) =>
               Effect.sync(() => {
                 call.outcome = outcomeOf(exit)
               }))
@@ -297,7 +322,7 @@ export const make = <Self>(provider: Provider.Key<Self>, script: Script): Script
       stream: (request) =>
         Stream.unwrap(Effect.map(take(request, "stream"), ({ call, step }) => {
           let finished = false
-          return streamOf(step).pipe(
+          return streamOf(step, request).pipe(
             Stream.mapArray((parts) => {
               finished ||= parts.some((part) => part.type === "finish")
               return parts
