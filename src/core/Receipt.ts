@@ -85,6 +85,8 @@ export const Event = Schema.Struct({
   ]),
   /** When, in milliseconds after the operation began. */
   atMillis: Schema.Finite,
+  /** After how many requests: the next one of `attempts`, if there is one, came after it. */
+  afterAttempts: Schema.Int,
   /** Why: the tag of the error that led to it, the limit that passed, or what was wrong with the answer. */
   reason: Schema.String,
   /** How long the policy waits before it acts, or has waited, in milliseconds. */
@@ -254,26 +256,22 @@ const describeEvent = (event: Event): string => {
  * @since 0.1.0
  */
 export const render = (receipt: Receipt): string => {
-  const rows: Array<TableRow> = [
-    ...receipt.attempts.map((attempt) => ({
-      at: attempt.startMillis,
-      leads: false,
-      cells: [
-        seconds(attempt.startMillis),
-        `${attempt.provider}/${attempt.model}`,
-        attempt.outcome,
-        seconds(attempt.durationMillis),
-        tokens(attempt.usage)
-      ]
-    })),
-    ...receipt.events.map((event) => ({
-      at: event.atMillis,
-      leads: event.type !== "timeout" && event.type !== "degraded" && event.type !== "rejected",
-      cells: [seconds(event.atMillis), `  ${describeEvent(event)}`, "", "", ""]
-    }))
-  ]
-  // A decision follows the attempt that led to it, and precedes the attempt that it leads to.
-  const ordered = interleave(rows, receipt.attempts.length)
+  const attempts = receipt.attempts.map((attempt) => [
+    seconds(attempt.startMillis),
+    `${attempt.provider}/${attempt.model}`,
+    attempt.outcome,
+    seconds(attempt.durationMillis),
+    tokens(attempt.usage)
+  ])
+  const decisions = (afterAttempts: number): ReadonlyArray<ReadonlyArray<string>> =>
+    receipt.events.filter((event) => event.afterAttempts === afterAttempts).map((event) => [
+      seconds(event.atMillis),
+      `  ${describeEvent(event)}`,
+      "",
+      "",
+      ""
+    ])
+  const rows = [...decisions(0), ...attempts.flatMap((cells, index) => [cells, ...decisions(index + 1)])]
   const total = [
     "total",
     receipt.degraded ? "no model" : receipt.model === undefined ? "" : `${receipt.provider}/${receipt.model}`,
@@ -282,43 +280,12 @@ export const render = (receipt: Receipt): string => {
     tokens(receipt.usage)
   ]
   const head = ["at", "attempt", "outcome", "took", "tokens"]
-  const table = [head, ...ordered, total]
   // A decision may be wider than its column: nothing stands to its right.
   const widths = head.map((_, column) =>
-    Math.max(
-      ...[head, ...rows.slice(0, receipt.attempts.length).map((row) => row.cells), total].map((cells) =>
-        cells[column]?.length ?? 0
-      )
-    )
+    Math.max(...[head, ...attempts, total].map((cells) => cells[column]?.length ?? 0))
   )
   const line = (cells: ReadonlyArray<string>): string =>
     cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd()
   const rule = "─".repeat(widths.reduce((sum, width) => sum + width + 2, -2))
-  return [line(head), rule, ...table.slice(1, -1).map(line), rule, line(total)].join("\n")
-}
-
-interface TableRow {
-  readonly at: number
-  /** Whether it is a decision that leads to an attempt. */
-  readonly leads: boolean
-  readonly cells: ReadonlyArray<string>
-}
-
-const interleave = (rows: ReadonlyArray<TableRow>, attempts: number): Array<ReadonlyArray<string>> => {
-  const events = rows.slice(attempts)
-  const ordered: Array<ReadonlyArray<string>> = []
-  let next = 0
-  rows.slice(0, attempts).forEach((attempt, index) => {
-    let led = false
-    while (index > 0 && next < events.length) {
-      const event = events[next]!
-      // Attempts may take no time at all. Of the decisions of one instant, one has led to the attempt, and others follow it.
-      if (event.at > attempt.at || (led && event.at === attempt.at)) break
-      led ||= event.leads
-      ordered.push(event.cells)
-      next++
-    }
-    ordered.push(attempt.cells)
-  })
-  return [...ordered, ...events.slice(next).map((event) => event.cells)]
+  return [line(head), rule, ...rows.map(line), rule, line(total)].join("\n")
 }

@@ -60,8 +60,8 @@ describe("the receipt of a full answer", () => {
           }
         ],
         events: [
-          { type: "retry", atMillis: 300, reason: "Overloaded", delayMillis: 2_000 },
-          { type: "fallback", atMillis: 2_800, reason: "ServerError" }
+          { type: "retry", atMillis: 300, afterAttempts: 1, reason: "Overloaded", delayMillis: 2_000 },
+          { type: "fallback", atMillis: 2_800, afterAttempts: 2, reason: "ServerError" }
         ],
         usage: finishUsage,
         timings: { firstPartMillis: 3_800, totalMillis: 3_800 }

@@ -121,10 +121,12 @@ export class Recorder {
 
   /** Every request of the call so far, as its receipt will have them. */
   attemptsSoFar(): ReadonlyArray<Receipt.Attempt> {
-    let root: Recorder = this
-    while (root.parent !== undefined) root = root.parent
     const now = this.now()
-    return root.attempts.map((attempt) => this.attempt(attempt, now))
+    return this.root.attempts.map((attempt) => this.attempt(attempt, now))
+  }
+
+  private get root(): Recorder {
+    return this.parent === undefined ? this : this.parent.root
   }
 
   /** Ends the attempts that still run of those that began at an index or later. */
@@ -139,6 +141,7 @@ export class Recorder {
     this.events.push({
       type,
       atMillis: this.now() - this.startedAt,
+      afterAttempts: this.root.attempts.length,
       reason,
       ...(delayMillis === undefined ? undefined : { delayMillis })
     })
