@@ -81,6 +81,11 @@ export interface Options {
    * servers ignore or refuse it. Default: it is not sent back.
    */
   readonly reasoningField?: "reasoning_content" | "reasoning" | undefined
+  /**
+   * What shares a quota: when one request is told to wait, all that share its quota wait. `model` where the server counts each
+   * model by itself, as OpenAI mostly does. Default: the whole `account`.
+   */
+  readonly quotaDomain?: "account" | "model" | undefined
   /** The most bytes that a whole answer, or the tool parameters of a streamed one, may have. Default: 32 MiB. */
   readonly maxBodyBytes?: number | undefined
   /** The most bytes that one event of a stream may have, counted as characters. Default: 1 MiB. */
@@ -110,12 +115,17 @@ const prepare = (provider: string, options: Options): MakeProvider => {
       }`
     )
   }
+  const quotaDomain = options.quotaDomain ?? "account"
+  if (quotaDomain !== "account" && quotaDomain !== "model") {
+    throw new RangeError(`${module}: \`quotaDomain\` must be "account" or "model", got ${JSON.stringify(quotaDomain)}`)
+  }
   const dialect = { maxTokensField, streamUsage: options.streamUsage ?? true, reasoningField: options.reasoningField }
   return (client) => {
     const channel: Channel = { provider, endpoint, dialect, send: makeSend(client, endpoint.secretHeaders) }
     return {
       whole: (request) => Exchange.whole(channel, request),
-      stream: (request) => Exchange.stream(channel, request)
+      stream: (request) => Exchange.stream(channel, request),
+      ...(quotaDomain === "model" ? { quotaDomain: (request: Provider.Request) => request.model } : undefined)
     }
   }
 }

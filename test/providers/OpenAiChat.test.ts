@@ -39,6 +39,7 @@ describe("layer", () => {
     ["maxBodyBytes", { maxBodyBytes: 0 }, "positive number of bytes, got 0"],
     ["maxBodyBytes", { maxBodyBytes: Infinity }, "positive number of bytes, got Infinity"],
     ["maxEventBytes", { maxEventBytes: 1.5 }, "positive number of bytes, got 1.5"],
+    ["quotaDomain", { quotaDomain: "key" as "model" }, "\"account\" or \"model\", got \"key\""],
     ["maxTokensField", { maxTokensField: "tokens" as "max_tokens" }, "max_completion_tokens"]
   ]
   for (const [option, options, mend] of illegal) {
