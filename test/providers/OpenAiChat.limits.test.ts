@@ -15,7 +15,7 @@ const limited = (code: number): FaultServer.Fault => ({
     code,
     headers: {
       "x-ratelimit-limit-requests": "60",
-      "x-ratelimit-remaining-requests": "0",
+      "x-ratelimit-remaining-requests": "3",
       "x-ratelimit-reset-requests": "2s"
     }
   }
@@ -41,7 +41,7 @@ describe("the response of a request", () => {
   it.effect("is heard of before its parts, and with what it says of limits", () =>
     Effect.gen(function*() {
       const server = yield* FaultServer.make()
-      yield* server.script("m", [limited(429), {}, {}])
+      yield* server.script("m", [limited(500), {}, {}])
       const heard: Array<string> = []
       const llm = listening(Llm.model(P, "m"), heard)
       yield* Effect.gen(function*() {
@@ -50,7 +50,7 @@ describe("the response of a request", () => {
         yield* Stream.runDrain(Llm.streamText(llm, { prompt: "Hello?" }))
       }).pipe(Effect.provide(OpenAiChat.layer(P, { baseUrl: server.url }).pipe(Layer.provide(FetchHttpClient.layer))))
       assert.deepStrictEqual(heard, [
-        ...["attempt", "response 0/60", "failed"],
+        ...["attempt", "response 3/60", "failed"],
         ...["attempt", "response ", "parts"],
         ...["attempt", "response ", "parts"]
       ])
