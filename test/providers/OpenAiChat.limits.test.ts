@@ -37,6 +37,9 @@ const listening = <E, R>(self: Llm.Llm<E, R>, heard: Array<string>): Llm.Llm<E, 
     }
   })
 
+// What the server says when nothing is wrong.
+const healthy = "response requests 9999/10000,tokens 1999998/2000000"
+
 describe("the response of a request", () => {
   it.effect("is heard of before its parts, and with what it says of limits", () =>
     Effect.gen(function*() {
@@ -50,9 +53,9 @@ describe("the response of a request", () => {
         yield* Stream.runDrain(Llm.streamText(llm, { prompt: "Hello?" }))
       }).pipe(Effect.provide(OpenAiChat.layer(P, { baseUrl: server.url }).pipe(Layer.provide(FetchHttpClient.layer))))
       assert.deepStrictEqual(heard, [
-        ...["attempt", "response 3/60", "failed"],
-        ...["attempt", "response ", "parts"],
-        ...["attempt", "response ", "parts"]
+        ...["attempt", "response requests 3/60", "failed"],
+        ...["attempt", healthy, "parts"],
+        ...["attempt", healthy, "parts"]
       ])
     }))
 
