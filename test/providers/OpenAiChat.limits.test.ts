@@ -29,7 +29,9 @@ const listening = <E, R>(self: Llm.Llm<E, R>, heard: Array<string>): Llm.Llm<E, 
       const pulse: Call.Pulse = {
         attempt: () => heard.push("attempt"),
         response: (limits) =>
-          heard.push(`response ${limits.map(({ limit, remaining }) => `${remaining}/${limit}`).join()}`),
+          heard.push(
+            `response ${limits.map(({ limit, remaining, resource }) => `${resource} ${remaining}/${limit}`).join()}`
+          ),
         parts: () => heard.at(-1) === "parts" || heard.push("parts"),
         failed: () => heard.push("failed")
       }
