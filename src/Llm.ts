@@ -6,6 +6,8 @@
 export * from "./core/Generate.ts"
 export * from "./core/Llm.ts"
 export { orElse, orElseOn, orElseSucceed } from "./policies/Fallback.ts"
+export { hedge } from "./policies/Hedge.ts"
 export { retry } from "./policies/Retry.ts"
+export { layerStandard, standard } from "./policies/Standard.ts"
 export { timeout } from "./policies/Timeout.ts"
 export { model } from "./providers/Provider.ts"

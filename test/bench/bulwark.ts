@@ -1,8 +1,8 @@
 /**
  * What is measured of Bulwark: a provider that answers at once, alone and under each policy.
  */
-import { Context, Effect, Stream } from "effect"
-import { Llm, Retry } from "effect-bulwark"
+import { Context, Effect, Layer, Schedule, Scope, Stream } from "effect"
+import { Breaker, Fallback, Llm, LlmError, Resume, Retry, RetryBudget } from "effect-bulwark"
 import type { Part } from "effect-bulwark"
 import { Provider } from "effect-bulwark/providers"
 
@@ -32,8 +32,13 @@ const provider = (deltas: number): Provider.Provider => {
   }
 }
 
-const context = (deltas: number): Context.Context<OpenAi | Groq> =>
-  Context.make(OpenAi, provider(deltas)).pipe(Context.add(Groq, provider(deltas)))
+type Services = OpenAi | Groq | Breaker.Breaker | RetryBudget.RetryBudget
+
+// For the life of the process.
+const shared = await Effect.runPromise(Layer.buildWithScope(Llm.layerStandard(), Scope.makeUnsafe()))
+
+const context = (deltas: number): Context.Context<Services> =>
+  shared.pipe(Context.add(OpenAi, provider(deltas)), Context.add(Groq, provider(deltas)))
 
 const bare = Llm.model(OpenAi, "gpt-5-mini")
 const other = Llm.model(Groq, "llama-3.3-70b")
@@ -47,22 +52,47 @@ export const stacks = {
   "+ orElseSucceed": bare.pipe(Llm.orElseSucceed(() => "")),
   "+ timeout (total)": bare.pipe(Llm.timeout({ total: "60 seconds" })),
   "+ timeout (first part, idle, total)": bare.pipe(Llm.timeout(limits)),
-  "all of them": bare.pipe(
+  "+ breaker": bare.pipe(Breaker.guard()),
+  "+ retry budget": bare.pipe(RetryBudget.guard()),
+  "+ firstOf": Fallback.firstOf([bare, other]),
+  "+ restart": bare.pipe(Resume.restart(other)),
+  "retry, orElse, timeouts, orElseSucceed": bare.pipe(
     Llm.retry(Retry.transient),
     Llm.orElse(other),
     Llm.timeout(limits),
     Llm.orElseSucceed(() => "")
+  ),
+  "Llm.standard": Llm.standard({ models: [bare, other], resume: "restart" })
+} satisfies Record<string, Llm.Llm<unknown, Services>>
+
+/**
+ * What one would write without Bulwark: Effect's own operators around the provider, and nothing that knows of parts, receipts,
+ * circuits or budgets.
+ */
+export const naive = (): () => Promise<unknown> => {
+  const request = { model: "m", prompt: "Hello?" }
+  const ask = (provider: Provider.Provider) => Effect.suspend(() => provider.whole(request as never))
+  const [first, second] = [provider(1), provider(1)]
+  const program = ask(first).pipe(
+    Effect.timeoutOrElse({
+      duration: "10 seconds",
+      orElse: () => Effect.fail(new LlmError.Overloaded({}))
+    }),
+    Effect.retry({ schedule: Schedule.exponential("500 millis"), times: 2, while: LlmError.isTransient }),
+    Effect.catch(() => ask(second)),
+    Effect.timeout("2 minutes")
   )
-} satisfies Record<string, Llm.Llm<unknown, OpenAi | Groq>>
+  return () => Effect.runPromise(program)
+}
 
 /** A full answer, as a promise. */
-export const generate = (llm: Llm.Llm<unknown, OpenAi | Groq>): () => Promise<unknown> => {
+export const generate = (llm: Llm.Llm<unknown, Services>): () => Promise<unknown> => {
   const program = Effect.provideContext(Llm.generateText(llm, { prompt: "Hello?" }), context(1))
   return () => Effect.runPromise(program)
 }
 
 /** A stream of so many deltas, read to its end. */
-export const stream = (llm: Llm.Llm<unknown, OpenAi | Groq>, deltas: number): () => Promise<unknown> => {
+export const stream = (llm: Llm.Llm<unknown, Services>, deltas: number): () => Promise<unknown> => {
   const program = Effect.provideContext(Stream.runDrain(Llm.streamText(llm, { prompt: "Hello?" })), context(deltas))
   return () => Effect.runPromise(program)
 }

@@ -67,6 +67,21 @@ export const stream = <E>(
     return Effect.map(running(reading, scripts), (ran) => ({ ...ran, texts }))
   })
 
+/** Reads a stream as one who understands `retract`. */
+export const parts = <E>(
+  llm: Llm.Llm<E, OpenAi | Anthropic>,
+  scripts: Scripts
+): Effect.Effect<Ran<void, E | LlmError.StreamInterrupted> & { readonly shown: ReadonlyArray<string> }> =>
+  Effect.suspend(() => {
+    const shown: Array<string> = []
+    const reading = Stream.runForEach(Llm.streamText(llm, question), (part) =>
+      Effect.sync(() => {
+        if (part.type === "text-delta") shown.push(part.delta)
+        else if (part.type === "retract") shown.push("<retract>")
+      }))
+    return Effect.map(running(reading, scripts), (ran) => ({ ...ran, shown }))
+  })
+
 /** The outcomes of the calls that a provider saw. */
 export const outcomes = (calls: ReadonlyArray<ScriptedProvider.SeenCall>): Array<string | undefined> =>
   calls.map((call) => call.outcome)

@@ -1,0 +1,119 @@
+/**
+ * Holding a permit: from the sending until the answer has ended, one way or another, once.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import * as Pull from "effect/Pull"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { Call, RateLimit } from "../../core/Call.ts"
+import { toPull } from "../../core/internal/pull.ts"
+import * as LlmError from "../../core/LlmError.ts"
+import * as Opened from "../../core/Opened.ts"
+import type { Part } from "../../core/Part.ts"
+import * as Usage from "../../core/Usage.ts"
+import type { Outcome } from "./limiterAdaptive.ts"
+import type { Buckets } from "./limiterBuckets.ts"
+import type { Entry } from "./limiterGate.ts"
+
+/** The call as it is passed on: what comes back is listened to where there is something to learn from it. */
+export const listening = (entry: Entry): Call => {
+  const { call, gate } = entry
+  const readsHeaders = entry.asking.model !== undefined
+  const { adapts } = gate
+  if (!adapts && !readsHeaders) return call
+  const outer = call.pulse
+  return {
+    ...call,
+    pulse: {
+      attempt: () => outer?.attempt(),
+      response: (limits: ReadonlyArray<RateLimit>) => {
+        outer?.response(limits)
+        if (readsHeaders) gate.saw(entry, limits)
+      },
+      parts: (content) => {
+        outer?.parts(content)
+        if (content && adapts) entry.firstPartAt ??= call.recorder.now()
+      },
+      failed: () => outer?.failed()
+    }
+  }
+}
+
+/** What is to be done once an `open` has ended: a flow holds its permit on, all else has it leave. */
+export const settle = (
+  entry: Entry,
+  buckets: Buckets,
+  exit: Exit.Exit<Opened.Opened, unknown>
+): Effect.Effect<void> => {
+  if (exit._tag === "Failure") {
+    entry.gate.leave(entry, outcomeOf(exit.cause))
+    return Effect.void
+  }
+  return exit.value._tag === "Flow" ? Effect.void : served(entry, buckets, exit.value.parts)
+}
+
+/** Holds the permit until the stream has ended; the scope is the last resort, where nobody reads it to its end. */
+export const hold = (
+  entry: Entry,
+  buckets: Buckets,
+  opened: Opened.Opened
+): Effect.Effect<Opened.Opened, never, Scope.Scope> =>
+  opened._tag === "Whole" ? Effect.succeed(opened) : Effect.as(
+    Effect.addFinalizer(() => Effect.sync(() => entry.gate.leave(entry, "unknown"))),
+    Opened.flow(flowing(entry, buckets, opened.parts))
+  )
+
+const flowing = (
+  entry: Entry,
+  buckets: Buckets,
+  parts: Stream.Stream<Part, LlmError.StreamInterrupted>
+): Stream.Stream<Part, LlmError.StreamInterrupted> =>
+  Stream.unwrap(Effect.map(toPull(parts), (pull) => {
+    const next = Pull.matchEffect(pull, {
+      onSuccess: (parts) =>
+        parts.some((part) => part.type === "finish")
+          ? Effect.as(served(entry, buckets, parts), parts)
+          : Effect.succeed(parts),
+      onFailure: (cause) => {
+        // Whoever is interrupted while reading may read on.
+        if (!Cause.hasInterruptsOnly(cause)) entry.gate.leave(entry, outcomeOf(cause))
+        return Effect.failCause(cause)
+      },
+      onDone: () => {
+        entry.gate.leave(entry, "unknown")
+        return Cause.done()
+      }
+    })
+    return Stream.fromPull(Effect.succeed(next))
+  }))
+
+/** The answer has ended as it should: what it used beyond the estimate is owed. */
+const served = (entry: Entry, buckets: Buckets, parts: ReadonlyArray<Part>): Effect.Effect<void> => {
+  if (entry.state === "over") return Effect.void
+  entry.gate.leave(entry, "served")
+  const limit = entry.gate.limits.tokens
+  if (limit === undefined) return Effect.void
+  const finish = parts.findLast((part) => part.type === "finish")
+  if (finish === undefined) return Effect.void
+  const usage = Usage.fromEncoded(finish.usage)
+  const owed = Usage.input(usage) + Usage.output(usage) - entry.tokens
+  return owed > 0 ? buckets.settle(entry, "tokens", owed, limit) : Effect.void
+}
+
+const outcomeOf = (cause: Cause.Cause<unknown>): Outcome => {
+  const error = Cause.findErrorOption(cause)
+  return error._tag === "Some" && isRefusal(error.value) ? "refused" : "unknown"
+}
+
+/** Whether a failure says that too much is sent. */
+const isRefusal = (error: unknown): boolean =>
+  // One that was parked was never sent, and one that can never be sent says nothing of how many can be.
+  error instanceof LlmError.RateLimited
+    ? error.parked !== true && error.retryable !== false && error.scope !== "day"
+    : error instanceof LlmError.TimedOut
+    ? error.phase === "connect" || error.phase === "firstPart"
+    : error instanceof LlmError.StreamInterrupted
+    ? isRefusal(error.failure)
+    : error instanceof LlmError.Overloaded || error instanceof LlmError.RequestTimeout
