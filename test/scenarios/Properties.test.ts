@@ -105,7 +105,8 @@ const run = (recipe: typeof Recipe.Type) =>
     const second = ScriptedProvider.make(Anthropic, script("anthropic", recipe.anthropic))
     const llm = recipe.policies.reduce<Stack>((stack, name) => policies[name](stack), openai)
     const parts: Array<Part.Part> = []
-    const deadline = recipe.policies.includes("total") ? 60_000 : Infinity
+    // What stands around a deadline is not bound by it.
+    const deadline = recipe.policies.at(-1) === "total" ? 60_000 : Infinity
     return yield* Effect.gen(function*() {
       const call = recipe.mode === "whole"
         ? Effect.map(Llm.generateText(llm, question), (answer) => {
@@ -146,8 +147,11 @@ const run = (recipe: typeof Recipe.Type) =>
       }
       // Nothing is sent after the deadline, nothing lasts longer, and whatever was sent has ended.
       for (const sent of calls) assert.isTrue(sent.at < deadline, `sent at ${sent.at}`)
-      if (recipe.policies.at(-1) === "total" && recipe.reads === 0) {
-        assert.isTrue(receipt.timings.totalMillis <= 60_050, `it took ${receipt.timings.totalMillis}`)
+      if (recipe.reads === 0) {
+        assert.isTrue(
+          receipt.timings.totalMillis <= deadline + 50 || deadline === Infinity,
+          `it took ${receipt.timings.totalMillis}`
+        )
       }
       assert.isTrue(calls.every((sent) => sent.outcome !== undefined))
       // The receipt has every request.
@@ -178,6 +182,6 @@ describe("every composition of policies", () => {
     "keeps to what it promises",
     [Arbitrary.schema(Recipe)],
     ([recipe]) => run(recipe),
-    { timeout: 120_000, arbitrary: { runs: 1_000 } }
+    { timeout: 120_000, arbitrary: { runs: 3_000 } }
   )
 })

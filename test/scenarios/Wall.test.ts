@@ -35,9 +35,17 @@ const slow: Record<string, number> = { S06: 3, S07: 3, S09: 3, S15: 1, X08: 1, X
 
 describe.concurrent("over HTTP, in a twentieth of the time", () => {
   for (const { mode, scenario } of tests) {
-    it.live(`${scenario.name}, ${mode}: ${scenario.sentence}`, () =>
-      Effect.forEach(seeds.slice(0, slow[scenario.name] ?? seeds.length), (seed) =>
-        Effect.map(attempt(scenario, http({ mode, seed, scale, slack })), ({ checks }) =>
-          assert.deepStrictEqual(failed(checks), [], `seed ${seed}`)), { concurrency: 4, discard: true }), 40_000)
+    it.live(
+      `${scenario.name}, ${mode}: ${scenario.sentence}`,
+      () =>
+        Effect.forEach(
+          seeds.slice(0, slow[scenario.name] ?? seeds.length),
+          (seed) =>
+            Effect.map(attempt(scenario, http({ mode, seed, scale, slack })), ({ checks }) =>
+              assert.deepStrictEqual(failed(checks), [], `seed ${seed}`)),
+          { concurrency: 4, discard: true }
+        ),
+      40_000
+    )
   }
 })

@@ -1,0 +1,71 @@
+/**
+ * Every check of the wall fails for some stack that is broken on purpose: a wall that nothing can fail proves nothing.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber } from "effect"
+import { TestClock } from "effect/testing"
+import { attempt, http, scripted } from "../wall/attempt.ts"
+import { broken } from "../wall/broken.ts"
+import type { Lab } from "../wall/lab.ts"
+import type { Outcome } from "../wall/scenario.ts"
+import { scenarios } from "../wall/scenarios.ts"
+
+const tests = scenarios.flatMap((scenario) => scenario.modes.map((mode) => ({ scenario, mode })))
+
+/** Seeds between which the checks of a scenario may differ. */
+const seeds = [0, 1]
+
+/** The checks that hold for every one of the broken stacks. */
+const vacuous = (
+  run: (stackOf: Lab["stackOf"], seed: number) => Effect.Effect<Outcome>,
+  options: { readonly concurrency: number }
+) =>
+  Effect.gen(function*() {
+    const held = new Set<string>()
+    const failed = new Set<string>()
+    const stacks = Object.values(broken)
+    for (const seed of seeds) {
+      for (let next = 0; next < stacks.length; next += options.concurrency) {
+        const outcomes = yield* Effect.forEach(
+          stacks.slice(next, next + options.concurrency),
+          (stackOf) => run(stackOf, seed),
+          options
+        )
+        for (const check of outcomes.flatMap(({ checks }) => checks)) (check.holds ? held : failed).add(check.what)
+        // Some checks depend on the seed; but in one of them, once every check has failed the others can only fail again.
+        if (failed.size > 0 && [...held].every((what) => failed.has(what))) break
+      }
+    }
+    assert.isAbove(failed.size, 0)
+    return [...held].filter((what) => !failed.has(what))
+  })
+
+describe("without a network", () => {
+  for (const { mode, scenario } of tests.filter(({ scenario }) => !scenario.wire)) {
+    it.effect(`${scenario.name}, ${mode}: every check can fail`, () =>
+      Effect.gen(function*() {
+        const held = yield* vacuous((stackOf, seed) =>
+          Effect.gen(function*() {
+            const fiber = yield* Effect.forkChild(attempt(scenario, scripted({ mode, seed, stackOf })), {
+              startImmediately: true
+            })
+            yield* TestClock.adjust("10 hours")
+            return yield* Fiber.join(fiber)
+          }), { concurrency: 1 })
+        assert.deepStrictEqual(held, [])
+      }))
+  }
+})
+
+describe.concurrent("over HTTP", () => {
+  for (const { mode, scenario } of tests.filter(({ scenario }) => scenario.wire)) {
+    it.live(`${scenario.name}, ${mode}: every check can fail`, () =>
+      Effect.gen(function*() {
+        const held = yield* vacuous(
+          (stackOf, seed) => attempt(scenario, http({ mode, seed, stackOf, scale: 100, slack: 500 })),
+          { concurrency: 6 }
+        )
+        assert.deepStrictEqual(held, [])
+      }), 60_000)
+  }
+})
