@@ -78,8 +78,9 @@ export class Recorder {
   /** The attempts of this recorder, and of those that branched off it. */
   readonly attempts: Array<AttemptRecord> = []
   readonly events: Array<Receipt.Event>
-  /** The attempt whose answer is being handed on. */
-  serving: AttemptRecord | undefined = undefined
+  /** The branch whose answer is that of the call, where there is one. */
+  private adopted: Recorder | undefined = undefined
+  private own: AttemptRecord | undefined = undefined
   degraded = false
   private closed: Receipt.Receipt | undefined = undefined
   private readonly parent: Recorder | undefined
@@ -101,10 +102,20 @@ export class Recorder {
     return new Recorder(this.operationId, this.attribution, this.clock, this)
   }
 
-  /** Makes the answer of a branch that of the call. */
+  /** Makes the answer of a branch that of the call, whoever serves it in the end. */
   adopt(branch: Recorder): void {
-    this.serving = branch.serving
+    this.adopted = branch
     this.degraded ||= branch.degraded
+  }
+
+  /** The attempt whose answer is being handed on. */
+  get serving(): AttemptRecord | undefined {
+    return this.adopted === undefined ? this.own : this.adopted.serving
+  }
+
+  set serving(attempt: AttemptRecord | undefined) {
+    this.adopted = undefined
+    this.own = attempt
   }
 
   now(): number {

@@ -112,3 +112,10 @@ export const days = {
 }
 
 export type DayName = keyof typeof days
+
+/** `requests | what circuits were told | how the calls ended`. */
+export const summary = ({ circuits, ends, requests }: Day): string => {
+  const told = circuits.some((count) => count > 0) ? circuits.join("/") : "-"
+  const all = ends.every((end) => end === ends[0]) && ends.length > 1
+  return `${requests.join("+")} | ${told} | ${all ? `${ends.length} × ${ends[0]}` : ends.join(", ")}`
+}
