@@ -25,27 +25,36 @@ describe("at the published times, without a network", () => {
   }
 })
 
-const scale = 20
-
 /** How late a loaded machine may be, in milliseconds of its own. */
 const slack = 3_000
 
-/** What takes long, and has been seen above for all seeds, is seen here for a few. */
-const slow: Record<string, number> = { S06: 3, S07: 3, S09: 3, S15: 1, X08: 1, X14: 3, X15: 2 }
+/**
+ * How many seeds, where not all of them: what has been seen above for all is seen here for a few. Much at once needs a machine's time,
+ * so there time is not pressed together as much.
+ */
+const exceptions: Record<string, { readonly seeds: number; readonly scale?: number }> = {
+  ...Object.fromEntries(
+    ["S02", "S06", "S07", "S09", "S12", "S13", "X01", "X04", "X05", "X06", "X07", "X09", "X11", "X14"].map((name) => [
+      name,
+      { seeds: 3 }
+    ])
+  ),
+  S15: { seeds: 1 },
+  X08: { seeds: 1 },
+  X13: { seeds: 10 },
+  X15: { seeds: 1, scale: 4 }
+}
 
 describe.concurrent("over HTTP, in a twentieth of the time", () => {
   for (const { mode, scenario } of tests) {
-    it.live(
-      `${scenario.name}, ${mode}: ${scenario.sentence}`,
-      () =>
-        Effect.forEach(
-          seeds.slice(0, slow[scenario.name] ?? seeds.length),
-          (seed) =>
-            Effect.map(attempt(scenario, http({ mode, seed, scale, slack })), ({ checks }) =>
-              assert.deepStrictEqual(failed(checks), [], `seed ${seed}`)),
-          { concurrency: 4, discard: true }
-        ),
-      40_000
-    )
+    const { scale = 20, seeds: some = seeds.length } = exceptions[scenario.name] ?? {}
+    it.live(`${scenario.name}, ${mode}: ${scenario.sentence}`, () =>
+      Effect.forEach(
+        seeds.slice(0, some),
+        (seed) =>
+          Effect.map(attempt(scenario, http({ mode, seed, scale, slack })), ({ checks }) =>
+            assert.deepStrictEqual(failed(checks), [], `seed ${seed}`)),
+        { concurrency: 4, discard: true }
+      ), 60_000)
   }
 })
