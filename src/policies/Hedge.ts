@@ -249,6 +249,7 @@ const open = <E, R>(
     return Effect.catch(
       Llm.attempt(Effect.flatMap(self.open({ ...shared, recorder }), (opened) => {
         // Both may open at once. Whoever comes second stays where it is, and is closed with the race.
+        if (over) return Effect.never
         over = true
         call.recorder.adopt(recorder)
         // Of a first request that was not waited for, it is known to take no less.
@@ -264,7 +265,7 @@ const open = <E, R>(
     )
   }
 
-  const second = Effect.suspend((): Effect.Effect<Opened, E, R | Scope.Scope> => {
+  const secondAtOnce = Effect.suspend((): Effect.Effect<Opened, E, R | Scope.Scope> => {
     // The race may be decided already, and this side of it not stopped yet.
     if (over || !allowance.take()) return Effect.never
     return Effect.flatMap(extraCalls.withdraw, (granted): Effect.Effect<Opened, E, R | Scope.Scope> => {
@@ -277,5 +278,6 @@ const open = <E, R>(
     })
   })
 
-  return Effect.raceFirst(Effect.suspend(branch), Effect.andThen(Effect.sleep(after), second))
+  const second = Effect.andThen(Effect.sleep(after), secondAtOnce)
+  return Effect.raceFirst(Effect.suspend(branch), second)
 }

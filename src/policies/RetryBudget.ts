@@ -32,26 +32,22 @@ import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Redis from "effect/persistence/Redis"
-import type { ExtraCalls } from "../core/Call.ts"
 import * as Llm from "../core/Llm.ts"
 import * as Plan from "../core/Plan.ts"
+import type { Bucket } from "./internal/retryBudgetBucket.ts"
 import { cover, payIn } from "./internal/retryBudgetCover.ts"
 import { type Limits, makeBucket as makeMemoryBucket } from "./internal/retryBudgetMemory.ts"
 import { makeBucket as makeRedisBucket, type Store } from "./internal/retryBudgetRedis.ts"
 
-/**
- * Permissions for extra calls, for all who share one key.
- *
- * @category models
- * @since 0.2.0
- */
-export interface Bucket extends ExtraCalls {
-  /** Takes one permission; false where there is none. */
-  readonly withdraw: Effect.Effect<boolean>
-  /** Puts back what an answer earns. */
-  readonly deposit: Effect.Effect<void>
-  /** How many permissions there are; fractions of one as well. */
-  readonly remaining: Effect.Effect<number>
+export {
+  /**
+   * Permissions for extra calls, for all who share one key: `withdraw` takes one, `deposit` puts back what an answer earns,
+   * `remaining` is how many there are.
+   *
+   * @category models
+   * @since 0.2.0
+   */
+  type Bucket
 }
 
 /**

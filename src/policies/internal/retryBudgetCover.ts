@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { Call, ExtraCalls } from "../../core/Call.ts"
-import type { Bucket } from "../RetryBudget.ts"
+import type { Bucket } from "./retryBudgetBucket.ts"
 
 /** Several budgets around each other: an extra call needs a permission of each. */
 class Several implements ExtraCalls {

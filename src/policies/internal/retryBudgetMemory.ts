@@ -3,7 +3,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type { Bucket } from "../RetryBudget.ts"
+import type { Bucket } from "./retryBudgetBucket.ts"
 
 /** What every bucket goes by. */
 export interface Limits {

@@ -7,7 +7,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redis from "effect/persistence/Redis"
 import { UnhandledLogLevel } from "effect/References"
-import type { Bucket } from "../RetryBudget.ts"
+import type { Bucket } from "./retryBudgetBucket.ts"
 import { type Limits, makeBucket as makeMemoryBucket } from "./retryBudgetMemory.ts"
 
 export interface Store {
