@@ -15,14 +15,9 @@
  *
  * **What goes inside, what outside**
  *
- * Inside: one model. Outside: the limits for each attempt (`Llm.timeout` with `firstPart` would take the wait for a turn for the
- * silence of a model, if it were inside them), then the retry (each attempt takes a permit of its own, and none is held while a
- * retry waits), and fallbacks.
- *
- * ```text
- * retry → timeout { firstPart, idle } is wrong here ↓ and right there
- * Llm.model(...) |> Llm.timeout({ firstPart }) |> Limiter.enforce() |> Llm.retry(...) |> Llm.timeout({ total })
- * ```
+ * Inside: one model with its limits for each attempt; around the limiter, `firstPart` would take the wait for a turn for the silence
+ * of a model. Outside: the retry (each attempt takes a permit of its own, and none is held while it waits), then fallbacks and
+ * the total limit.
  *
  * **Gotchas**
  *

@@ -15,19 +15,18 @@
  * then a round runs well below the limit and measures it anew. That is also what tells a server that has become slow for
  * reasons of its own from one that we are too many for.
  *
- * Single answers differ more than servers do (an answer has ten words or a thousand), which is why it looks at means, and at
- * nothing less than a dozen answers.
+ * Single answers differ more than servers do (an answer has ten words or a thousand), which is why it compares means, of no less
+ * than a dozen answers.
  */
 import type { Adaptive } from "./limiterLimits.ts"
 
 /** How a call ended, for the limit. */
 export type Outcome = "served" | "refused" | "unknown"
 
-/** Answers in a round of the slow start, at least. */
-const fewestStarting = 4
-/** Answers that a mean says something about, and answers after which more would only take longer. */
-const fewest = 12
+/** Answers in a round, at most: after those, more would only take longer. */
 const most = 24
+/** Answers that a mean says something about: of small rounds, those of several. */
+const telling = 12
 
 /** Refusals for each answer that are no reason to send less. */
 const tolerated = 0.1
@@ -51,7 +50,6 @@ export class AdaptiveLimit {
 
   // ---- the baseline, in milliseconds ----
   private baseline: number | undefined = undefined
-  private readonly starting: Array<number> = []
   private probing = false
   private readonly probeFactor: number
   private probeGap = firstProbe
@@ -59,6 +57,8 @@ export class AdaptiveLimit {
 
   // ---- the rounds before this one ----
   private waitRounds = 0
+  /** How many calls the server was at when it last began to refuse. */
+  private capacity = 0
   private slowBefore = false
   /** How many decreases in a row were for slowness, and what the limit was before the first of them. */
   private decreases = 0
@@ -69,8 +69,10 @@ export class AdaptiveLimit {
   private startedAt: number | undefined = undefined
   private peak = 0
   private refused = 0
+  private answers = 0
   private served = 0
   private servedMillis = 0
+  /** Since the last comparison, which may be longer than this round. */
   private readonly latencies: Array<number> = []
 
   constructor(settings: Adaptive) {
@@ -118,11 +120,14 @@ export class AdaptiveLimit {
     }
     if (round !== this.round) return
     if (outcome === "refused") this.refused++
-    else if (latency !== undefined) this.latencies.push(latency)
-    const enough = Math.max(this.slowStart ? fewestStarting : fewest, Math.min(this.peak, most))
+    else {
+      this.answers++
+      if (latency !== undefined) this.latencies.push(latency)
+    }
+    const enough = Math.max(this.probing ? telling : 1, Math.min(this.peak, most))
     const elapsed = now - (this.startedAt ?? now)
     if (
-      this.latencies.length >= enough ||
+      this.answers >= enough ||
       // Refusals are quick: they end a round once answers have had the time to come.
       (this.refused > 0 && (this.baseline === undefined ? this.refused >= enough : elapsed >= 2 * this.baseline))
     ) this.endRound(now, inFlight, elapsed)
@@ -130,44 +135,53 @@ export class AdaptiveLimit {
 
   private endRound(now: number, inFlight: number, elapsed: number): void {
     const reached = this.peak >= this.allowed()
-    const latency = this.latencies.length >= fewest ? mean(this.latencies) : undefined
+    const latency = this.latencies.length >= telling ? mean(this.latencies) : undefined
     this.measure(latency)
+    if (latency !== undefined) this.latencies.length = 0
     const ratio = latency === undefined || this.baseline === undefined ? 1 : latency / this.baseline
     const probed = this.probing
     this.probing = false
-    this.untilProbe--
+    if (probed) this.latencies.length = 0
     if (this.refused > tolerated * this.served) {
       const serving = elapsed > 0 ? this.servedMillis / elapsed / Math.max(1, ratio) : 0
-      this.lower(Math.max((probed ? this.limit : Math.min(this.limit, this.peak)) * decreaseFactor, serving))
+      // What was in flight is what was refused; but where that was little, it may not have been too much.
+      const tried = probed ? this.limit : Math.max(this.limit / 2, Math.min(this.limit, this.peak))
+      this.lower(Math.max(tried * decreaseFactor, serving))
+      this.capacity = this.waitRounds === 0 ? serving : Math.max(this.capacity, serving)
       this.waitRounds = patience
       this.decreases = 0
+      this.untilProbe++
     } else if (reached && !probed && ratio > this.settings.tolerance) {
       if (this.slowBefore) this.lowerSlow(ratio)
       this.slowBefore = true
     } else {
-      this.slowBefore = false
-      if (!probed) this.decreases = 0
-      if (this.waitRounds > 0) this.waitRounds--
+      if (latency !== undefined) {
+        this.slowBefore = false
+        if (!probed) this.decreases = 0
+      }
+      if (this.waitRounds > 0 && 2 * this.limit > this.capacity) this.waitRounds--
       else if (reached && !probed) this.raise()
     }
-    if (this.untilProbe <= 0 && !probed && !this.slowStart && this.baseline !== undefined) {
+    this.untilProbe--
+    const settled = this.waitRounds === 0 && this.limit >= this.capacity
+    if (this.untilProbe <= 0 && settled && !probed && !this.slowStart && this.baseline !== undefined) {
       this.probing = true
       this.probeGap = Math.min(lastProbe, this.probeGap * 2)
       this.untilProbe = this.probeGap
+      this.latencies.length = 0
     }
     this.round++
     this.startedAt = inFlight > 0 ? now : undefined
     this.peak = inFlight
     this.refused = 0
+    this.answers = 0
     this.served = 0
     this.servedMillis = 0
-    this.latencies.length = 0
   }
 
   private measure(latency: number | undefined): void {
     if (this.baseline === undefined) {
-      for (const sample of this.latencies) this.starting.push(sample)
-      if (this.starting.length >= fewest) this.baseline = mean(this.starting)
+      if (latency !== undefined) this.baseline = latency
     } else if (latency === undefined) return
     else if (this.probing || this.peak <= this.limit * this.probeFactor) {
       if (this.decreases > 0 && latency >= changed * this.baseline) {
@@ -197,7 +211,9 @@ export class AdaptiveLimit {
 
   private raise(): void {
     const step = this.slowStart ? this.limit : Math.max(1, this.limit / 20)
-    this.limit = Math.min(this.settings.maximum, this.limit + step)
+    // After an outage, the way back to what is known to work is short.
+    const back = Math.min(2 * this.limit, this.capacity)
+    this.limit = Math.min(this.settings.maximum, Math.max(this.limit + step, back))
   }
 }
 

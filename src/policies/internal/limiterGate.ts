@@ -134,6 +134,11 @@ export class Gate {
     }
   }
 
+  /** Whether the one whose turn it is has nothing to wait for but the store. */
+  isMoving(): boolean {
+    return this.turn !== undefined && !this.turn.pausing && this.inFlight < this.concurrency()
+  }
+
   isIdle(): boolean {
     return this.inFlight === 0 && this.turn === undefined && this.interactive.size === 0 && this.batch.size === 0
   }

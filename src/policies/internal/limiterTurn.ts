@@ -24,6 +24,12 @@ export const admit = (entry: Entry, buckets: Buckets): Effect.Effect<void, Satur
   return entry.state === "granted" ? Effect.void : advance(entry, buckets)
 }
 
+/**
+ * How long whoever has waited long enough looks on while another one asks the store, in milliseconds: a few of those, and it may be
+ * its own turn.
+ */
+const tripMillis = 5
+
 const advance = (entry: Entry, buckets: Buckets): Effect.Effect<void, Saturated | StoreUnavailable> =>
   Effect.suspend(() => {
     entry.woken = false
@@ -35,6 +41,7 @@ const advance = (entry: Entry, buckets: Buckets): Effect.Effect<void, Saturated 
       case "queued": {
         const left = entry.giveUpAt - now
         if (left <= 0) {
+          if (gate.isMoving()) return Effect.andThen(pause(entry, tripMillis), advance(entry, buckets))
           gate.bottleneck(entry)
           return saturated(entry, entry.resource, "waitTooLong", entry.limit)
         }
