@@ -24,7 +24,7 @@
  */
 import * as Layer from "effect/Layer"
 import type * as Schedule from "effect/Schedule"
-import * as Llm from "../core/Llm.ts"
+import type * as Llm from "../core/Llm.ts"
 import * as LlmError from "../core/LlmError.ts"
 import * as Breaker from "./Breaker.ts"
 import * as Fallback from "./Fallback.ts"
@@ -73,7 +73,7 @@ type Given<O, Key extends string> = O extends { readonly [K in Key]?: infer V } 
 type Off = false | undefined
 
 type StoreError<O, Key extends string> = Given<O, Key> extends infer V ?
-    V extends { readonly onStoreError?: infer On } ? "fail" extends On ? LlmError.StoreUnavailable : never : never
+  V extends { readonly onStoreError?: infer On } ? "fail" extends On ? LlmError.StoreUnavailable : never : never
   : never
 
 type CandidateError<O extends Options> =

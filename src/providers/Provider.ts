@@ -148,7 +148,8 @@ export const model = <Self>(
           onResponse: call.pulse?.response
         }
         const now = call.recorder.now()
-        const parked = parkedFor(service, request, now)
+        const domain = () => service.quotaDomain?.(request) ?? account
+        const parked = parkedFor(service, domain, now)
         if (parked > 0) {
           call.recorder.event("rejected", "RateLimited")
           return Effect.fail(
@@ -170,7 +171,10 @@ export const model = <Self>(
           get stream() {
             return service.stream(request)
           },
-          failed: (error) => park(service, request, error, call.recorder.now())
+          failed: (error) => park(service, domain, error, call.recorder.now())
         })
       })
   })
+
+// All requests of a provider that does not say otherwise.
+const account = ""

@@ -107,7 +107,9 @@ const streamTable = table(
 const stack = added["Bulwark: Llm.standard"] ?? Number.NaN
 const perPart = ((streams["Bulwark: Llm.standard"] ?? Number.NaN) - raw) / deltas
 const verdict = [
-  `- \`Llm.standard\` with two models and \`resume\` adds ${micros(stack)} µs to a call of the bare provider (target: at most 10),`,
+  `- \`Llm.standard\` with two models and \`resume\` adds ${
+    micros(stack)
+  } µs to a call of the bare provider (target: at most 10),`,
   `  ${ratio(stack / reference)} what cockatiel's retry, breaker and timeout add.`,
   `- Streaming through it adds ${micros(perPart)} µs a part (target: at most 1).`
 ].join("\n")

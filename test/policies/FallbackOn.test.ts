@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Schema } from "effect"
-import { Llm, LlmError, Plan } from "effect-bulwark"
+import { Llm, type LlmError, Plan } from "effect-bulwark"
 import { ScriptedProvider } from "effect-bulwark/testing"
 import { full } from "../core/support/errors.ts"
 import * as Run from "../core/support/run.ts"

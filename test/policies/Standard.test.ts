@@ -176,7 +176,12 @@ describe("Llm.standard: its plan", () => {
     const nodes = (plan: Plan.Plan): ReadonlyArray<string> => [plan.policy, ...plan.children.flatMap(nodes)]
     const policiesOf = (llm: Llm.Any) => nodes(llm.plan)
     assert.deepStrictEqual(policiesOf(Llm.standard({ models: [openai] })), [
-      ...["timeout", "retryBudget", "breaker", "retry", "timeout", "model"]
+      "timeout",
+      "retryBudget",
+      "breaker",
+      "retry",
+      "timeout",
+      "model"
     ])
     assert.deepStrictEqual(
       policiesOf(Llm.standard({ models: [openai], limiter: true, hedge: { after: "2 seconds" } })),

@@ -31,7 +31,12 @@ for (const [kind, run] of Object.entries(kinds)) {
         assert.deepStrictEqual(ran.receipt.attempts.map(({ durationMillis, outcome }) => [outcome, durationMillis]), [
           ["TimedOut", 8_000]
         ])
-        assert.deepStrictEqual(ran.receipt.events, [{ type: "timeout", atMillis: 8_000, afterAttempts: 1, reason: "firstPart" }])
+        assert.deepStrictEqual(ran.receipt.events, [{
+          type: "timeout",
+          atMillis: 8_000,
+          afterAttempts: 1,
+          reason: "firstPart"
+        }])
       }))
 
     it.effect("is met by content, not by what comes before it", () =>

@@ -39,7 +39,12 @@ describe("the limit of silence", () => {
       // The last part came at 3 s.
       assert.deepStrictEqual(yield* cutOff(ran), { phase: "idle", limit: 5_000, partial: "ab", at: 8_000 })
       assert.deepStrictEqual(ran.receipt.attempts.map((attempt) => attempt.durationMillis), [8_000])
-      assert.deepStrictEqual(ran.receipt.events, [{ type: "timeout", atMillis: 8_000, afterAttempts: 1, reason: "idle" }])
+      assert.deepStrictEqual(ran.receipt.events, [{
+        type: "timeout",
+        atMillis: 8_000,
+        afterAttempts: 1,
+        reason: "idle"
+      }])
     }))
 
   it.effect("counts from each part anew", () =>

@@ -55,9 +55,15 @@ describe("the response of a request", () => {
         yield* Stream.runDrain(Llm.streamText(llm, { prompt: "Hello?" }))
       }).pipe(Effect.provide(OpenAiChat.layer(P, { baseUrl: server.url }).pipe(Layer.provide(FetchHttpClient.layer))))
       assert.deepStrictEqual(heard, [
-        ...["attempt", "response requests 3/60", "failed"],
-        ...["attempt", healthy, "parts"],
-        ...["attempt", healthy, "parts"]
+        "attempt",
+        "response requests 3/60",
+        "failed",
+        "attempt",
+        healthy,
+        "parts",
+        "attempt",
+        healthy,
+        "parts"
       ])
     }))
 

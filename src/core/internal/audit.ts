@@ -1,7 +1,14 @@
 /**
  * What is known to go wrong with some orders of policies, as rules over a plan.
  */
-import type { Plan } from "../Plan.ts"
+
+/** What the rules look at of a plan. */
+interface Node {
+  readonly policy: string
+  readonly repeats: number
+  readonly limits?: ReadonlyArray<string> | undefined
+  readonly children: ReadonlyArray<Node>
+}
 
 export interface Warning {
   /** The name of the rule, stable across versions. */
@@ -14,20 +21,20 @@ const fallbacks = ["orElse", "orElseOn", "firstOf", "cascade"]
 const attemptLimits = ["connect", "firstPart", "idle"]
 
 interface Place {
-  readonly node: Plan
+  readonly node: Node
   /** What it stands in, outermost first. */
-  readonly around: ReadonlyArray<Plan>
+  readonly around: ReadonlyArray<Node>
 }
 
-const places = (node: Plan, around: ReadonlyArray<Plan> = []): ReadonlyArray<Place> => [
+const places = (node: Node, around: ReadonlyArray<Node> = []): ReadonlyArray<Place> => [
   { node, around },
   ...node.children.flatMap((child) => places(child, [...around, node]))
 ]
 
-const limits = (node: Plan, names: ReadonlyArray<string>): boolean =>
+const limits = (node: Node, names: ReadonlyArray<string>): boolean =>
   node.policy === "timeout" && (node.limits ?? []).some((limit) => names.includes(limit))
 
-type Test = (node: Plan) => boolean
+type Test = (node: Node) => boolean
 
 const is = (...names: ReadonlyArray<string>): Test => (node) => names.includes(node.policy)
 
@@ -120,7 +127,7 @@ const rules: ReadonlyArray<Rule> = [
 ]
 
 /** The rules that a plan breaks. */
-export const audit = (plan: Plan): ReadonlyArray<Warning> => {
+export const audit = (plan: Node): ReadonlyArray<Warning> => {
   const all = places(plan)
   return rules.filter((rule) => rule.broken(all)).map(({ message, rule }) => ({ rule, message }))
 }

@@ -11,7 +11,7 @@ import type { Call, Request } from "../../core/Call.ts"
 import { structuredOutput } from "../../core/internal/structuredOutput.ts"
 import * as Llm from "../../core/Llm.ts"
 import * as LlmError from "../../core/LlmError.ts"
-import * as Opened from "../../core/Opened.ts"
+import type * as Opened from "../../core/Opened.ts"
 import * as Part from "../../core/Part.ts"
 import * as Plan from "../../core/Plan.ts"
 import { exhausted, failuresOf } from "./exhausted.ts"
@@ -163,7 +163,7 @@ export const cascade = <const Tiers extends ReadonlyArray<Tier<unknown, unknown>
   type E = Llm.Error<Tiers[number]["llm"]>
   type R = Llm.Services<Tiers[number]["llm"]>
   // What every tier is at most; a list of different ones has no type of its own.
-  const list = [...tiers as ReadonlyArray<Tier<E, R>>].sort((a, b) => a.price - b.price)
+  const list = (tiers as ReadonlyArray<Tier<E, R>>).toSorted((a, b) => a.price - b.price)
   if (list.length === 0) throw new RangeError("Fallback.cascade: there must be at least one tier, got none")
   for (const { price, quality } of list) {
     if (!Number.isFinite(price) || !Number.isFinite(quality)) {

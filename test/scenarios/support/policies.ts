@@ -2,7 +2,7 @@
  * Every policy there is, each in its plainest form, to be put inside and around each other.
  */
 import { Effect, Layer, Schedule } from "effect"
-import { Breaker, Fallback, Hedge, Limiter, Llm, LlmError, Resume, RetryBudget } from "effect-bulwark"
+import { Breaker, Fallback, Hedge, Limiter, Llm, type LlmError, Resume, RetryBudget } from "effect-bulwark"
 import { type Anthropic, anthropic, type OpenAi } from "../../core/support/stack.ts"
 
 /** What the policies below need. */
