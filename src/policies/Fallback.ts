@@ -78,12 +78,13 @@ export const orElse: {
   <E, R, E2, R2>(
     self: Llm.Llm<E, R>,
     that: Llm.Llm<E2, R2>
-  ): Llm.Llm<LlmError.ExcludeFailsOver<E> | E2, R | R2> =>
-    Llm.make({
+  ): Llm.Llm<LlmError.ExcludeFailsOver<E> | E2, R | R2> => {
+    const open = openWithin(self, 1)
+    return Llm.make({
       plan: Plan.policy("orElse", { children: [self.plan, that.plan] }),
       open: (call) =>
         Effect.catch(
-          Llm.attempt(openWithin(self, call, 1)),
+          Llm.attempt(open(call)),
           (
             error
           ): Effect.Effect<Opened.Opened, LlmError.ExcludeFailsOver<E> | E2, R2 | Scope.Scope> => {
@@ -95,6 +96,7 @@ export const orElse: {
           }
         )
     })
+  }
 )
 
 /** Goes on to the next candidate, where there is time for it. */
@@ -168,12 +170,13 @@ export const orElseOn: {
     that: Llm.Llm<E2, R2>
   ): Llm.Llm<Unnamed<E, Tag> | E2, R | R2> => {
     const named = new Set<string>(typeof tags === "string" ? [tags] : tags)
+    // Time is kept for the fallback only where it would be asked after a limit has passed.
+    const open = openWithin(self, named.has("TimedOut") ? 1 : 0)
     return Llm.make({
       plan: Plan.policy("orElseOn", { detail: [...named].join(", "), children: [self.plan, that.plan] }),
       open: (call) =>
         Effect.catch(
-          // Time is kept for the fallback only where it would be asked after a limit has passed.
-          Llm.attempt(openWithin(self, call, named.has("TimedOut") ? 1 : 0)),
+          Llm.attempt(open(call)),
           (error): Effect.Effect<Opened.Opened, Unnamed<E, Tag> | E2, R2 | Scope.Scope> => {
             const tag = LlmError.tagOf(error)
             return tag !== undefined && named.has(tag)
@@ -248,24 +251,26 @@ export const firstOf = <const Candidates extends ReadonlyArray<Llm.Any>>(
 > => {
   // What every candidate is at most; a list of different ones has no type of its own.
   const list = candidates as ReadonlyArray<Llm.Llm<Llm.Error<Candidates[number]>, Llm.Services<Candidates[number]>>>
-  const first = list[0]
-  if (first === undefined) throw new RangeError("Fallback.firstOf: there must be at least one candidate, got none")
+  if (list.length === 0) throw new RangeError("Fallback.firstOf: there must be at least one candidate, got none")
+  const opens = list.map((candidate, index) => openWithin(candidate, list.length - index - 1))
   return Llm.make({
     plan: Plan.policy("firstOf", { children: list.map((candidate) => candidate.plan) }),
-    open: (call) => oneOf(list, call, 0, [])
+    open: (call) => oneOf(opens, call, 0, [])
   })
 }
 
+type Open<E, R> = (call: Call) => Effect.Effect<Opened.Opened, E | LlmError.TimedOut, R | Scope.Scope>
+
 /** Asks the candidates from one on; `failures` are those of the ones before it. */
 const oneOf = <E, R>(
-  candidates: ReadonlyArray<Llm.Llm<E, R>>,
+  candidates: ReadonlyArray<Open<E, R>>,
   call: Call,
   index: number,
   failures: ReadonlyArray<LlmError.CandidateFailure>
 ): Effect.Effect<Opened.Opened, LlmError.ExcludeFailsOver<E> | LlmError.AllModelsExhausted, R | Scope.Scope> => {
   const remaining = candidates.length - index - 1
   return Effect.catch(
-    Llm.attempt(openWithin(candidates[index]!, call, remaining)),
+    Llm.attempt(candidates[index]!(call)),
     (
       error
     ): Effect.Effect<

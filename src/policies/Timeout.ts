@@ -30,13 +30,14 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as Pull from "effect/Pull"
+import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Call, Pulse } from "../core/Call.ts"
 import { toPull } from "../core/internal/pull.ts"
 import * as Llm from "../core/Llm.ts"
-import { type StreamInterrupted, TimedOut } from "../core/LlmError.ts"
+import { StreamInterrupted, TimedOut } from "../core/LlmError.ts"
 import * as Opened from "../core/Opened.ts"
 import type { Part } from "../core/Part.ts"
 import * as Plan from "../core/Plan.ts"
@@ -216,6 +217,9 @@ class Watch {
   private since: number
   /** Since when the response of an attempt has been waited for; undefined while none is. */
   private connecting: number | undefined = undefined
+  /** When the call must have opened for others to have time, where no one else sees to that. */
+  private openBy: number | undefined
+  private readonly startedAt: number
   /** Where in the receipt the attempts begin that are watched here. */
   private readonly firstAttempt: number
   /** The longest sleep after which no limit can have been overslept, whatever is waited for by then. */
@@ -227,7 +231,7 @@ class Watch {
     const { connect, firstPart, idle, total } = limits
     this.call = call
     this.limits = limits
-    this.since = call.recorder.now()
+    this.since = this.startedAt = call.recorder.now()
     this.firstAttempt = call.recorder.attempts.length
     this.longest = Math.min(connect ?? Infinity, firstPart ?? Infinity, idle ?? Infinity)
     const deadline = total === undefined ? undefined : this.since + total
@@ -236,6 +240,7 @@ class Watch {
       ? undefined
       : deadline
     const watchesParts = connect !== undefined || firstPart !== undefined || idle !== undefined
+    this.openBy = watchesParts ? call.openBy : undefined
     this.inner = {
       ...call,
       deadline: this.ownDeadline ?? call.deadline,
@@ -286,6 +291,7 @@ class Watch {
     }
     const { connect, firstPart, idle, total } = this.limits
     if (this.ownDeadline !== undefined && total !== undefined) consider("total", this.ownDeadline, total)
+    if (this.openBy !== undefined) consider("total", this.openBy, this.openBy - this.startedAt)
     if (this.waiting === "firstPart") {
       if (connect !== undefined && this.connecting !== undefined) {
         consider("connect", this.connecting + connect, connect)
@@ -313,6 +319,7 @@ class Watch {
 
   /** Goes on watching while the answer flows. */
   flowing(parts: Stream.Stream<Part, StreamInterrupted>): Stream.Stream<Part, StreamInterrupted> {
+    this.openBy = undefined
     // What is left to watch: the silence before each further part, and the deadline.
     if (this.limits.idle === undefined && this.ownDeadline === undefined) return parts
     return Stream.unwrap(Effect.gen({ self: this }, function*() {
@@ -327,7 +334,8 @@ class Watch {
       const next = Effect.raceFirst(
         Effect.map(pull, (parts) => {
           this.waiting = "nothing"
-          this.over = this.call.recorder.serving?.outcome !== undefined
+          const { degraded, serving } = this.call.recorder
+          this.over = degraded || serving?.outcome !== undefined
           return parts
         }),
         limit
@@ -344,7 +352,8 @@ class Watch {
   }
 
   private interrupted(timedOut: TimedOut): StreamInterrupted {
-    // An answer that flows has an attempt that serves it.
-    return this.call.recorder.serving!.interrupted("timedOut", timedOut)
+    return this.call.recorder.serving?.interrupted("timedOut", timedOut) ??
+      // An answer that no request serves: one of a user's own making.
+      new StreamInterrupted({ partial: Redacted.make(""), reason: "timedOut", failure: timedOut })
   }
 }

@@ -22,6 +22,11 @@ for (const [kind, run] of Object.entries(kinds)) {
         total
       ),
       firstOf: Fallback.firstOf([openai, anthropic]).pipe(total),
+      // Its own limits see to it: there is no second watch.
+      "firstOf, of one that is watched": Fallback.firstOf([
+        openai.pipe(Llm.timeout({ firstPart: "5 minutes" }), Llm.retry(Schedule.recurs(2))),
+        anthropic
+      ]).pipe(total),
       cascade: Fallback.cascade([
         { llm: openai, quality: 1, price: 1 },
         { llm: anthropic, quality: 1, price: 2 }
@@ -41,6 +46,22 @@ for (const [kind, run] of Object.entries(kinds)) {
           assert.deepStrictEqual([ran.probe.timers(), ran.probe.fibers()], [0, 0])
         }))
     }
+
+    it.effect("is left it by a retry that is watched, whenever its attempts begin", () =>
+      Effect.gen(function*() {
+        const watched = openai.pipe(Llm.timeout({ idle: "5 minutes" }), Llm.retry(Schedule.spaced("20 seconds")))
+        const ran = yield* run(watched.pipe(Llm.orElse(anthropic), total), {
+          openai: [ScriptedProvider.fail("Overloaded", { delay: "4 seconds" }), ScriptedProvider.silence],
+          anthropic: [ok]
+        })
+        assert.deepStrictEqual(Run.times(ran.openai), [0, 24_000])
+        assert.deepStrictEqual(Run.times(ran.anthropic), [45_000])
+        assert.deepStrictEqual(ran.receipt.attempts.map((attempt) => attempt.outcome), [
+          "Overloaded",
+          "TimedOut",
+          "success"
+        ])
+      }))
 
     it.effect("is reached before a retry would wait too long for it", () =>
       Effect.gen(function*() {

@@ -25,6 +25,9 @@ export class AttemptRecord {
   finishReason: string | undefined = undefined
   finishMetadata: Response.ProviderMetadata | undefined = undefined
   private readonly text: Array<string> = []
+  /** The attempt that this one goes on from, and the text that was delivered of both. */
+  private continued: { readonly from: AttemptRecord | undefined; readonly delivered: () => string } | undefined =
+    undefined
 
   /** `continued` is text that was delivered before and that this attempt goes on from. */
   constructor(provider: string, model: string, startedAt: number, continued: string | undefined) {
@@ -52,9 +55,19 @@ export class AttemptRecord {
     this.endedAt = now
   }
 
-  /** The text that has arrived. */
+  /** Says that it goes on from another attempt, and how much of it and of that one has been delivered. */
+  continueFrom(from: AttemptRecord | undefined, delivered: () => string): void {
+    this.continued = { from, delivered }
+  }
+
+  /** When the answer began that it serves, or goes on from. */
+  get answerBeganAt(): number | undefined {
+    return this.continued?.from?.answerBeganAt ?? this.firstPartAt
+  }
+
+  /** The text that has arrived; of an answer that was continued, what was delivered. */
   partial(): string {
-    return this.text.join("")
+    return this.continued?.delivered() ?? this.text.join("")
   }
 
   /** The error of an answer that broke off, with what had arrived of it. */
@@ -81,7 +94,7 @@ export class Recorder {
   /** The branch whose answer is that of the call, where there is one. */
   private adopted: Recorder | undefined = undefined
   private own: AttemptRecord | undefined = undefined
-  degraded = false
+  private ownDegraded = false
   private closed: Receipt.Receipt | undefined = undefined
   private readonly parent: Recorder | undefined
 
@@ -105,7 +118,15 @@ export class Recorder {
   /** Makes the answer of a branch that of the call, whoever serves it in the end. */
   adopt(branch: Recorder): void {
     this.adopted = branch
-    this.degraded ||= branch.degraded
+  }
+
+  /** Whether the answer comes from no model. */
+  get degraded(): boolean {
+    return this.ownDegraded || this.adopted?.degraded === true
+  }
+
+  set degraded(degraded: boolean) {
+    this.ownDegraded = degraded
   }
 
   /** The attempt whose answer is being handed on. */
@@ -124,10 +145,13 @@ export class Recorder {
 
   begin(provider: string, model: string, continued?: string): AttemptRecord {
     const attempt = new AttemptRecord(provider, model, this.now(), continued)
-    for (let recorder: Recorder | undefined = this; recorder !== undefined; recorder = recorder.parent) {
-      recorder.attempts.push(attempt)
-    }
+    this.record(attempt)
     return attempt
+  }
+
+  private record(attempt: AttemptRecord): void {
+    this.attempts.push(attempt)
+    this.parent?.record(attempt)
   }
 
   /** Every request of the call so far, as its receipt will have them. */
@@ -163,7 +187,7 @@ export class Recorder {
     if (this.closed !== undefined) return this.closed
     const now = this.now()
     const serving = this.serving
-    const firstPartAt = serving?.firstPartAt
+    const firstPartAt = serving?.answerBeganAt
     this.closed = {
       operationId: this.operationId,
       attribution: this.attribution,

@@ -205,7 +205,7 @@ const tierOf = <E, R>(
     return tierOf(tiers, call, judge, index + 1, all)
   }
   const opened = Llm.attempt(
-    remaining === 0 ? llm.open(call) : openWithin(llm, { ...call, mode: "whole" }, remaining)
+    remaining === 0 ? llm.open(call) : openWithin(llm, remaining)({ ...call, mode: "whole" })
   )
   return Effect.matchEffect(opened, {
     onFailure: (error): Result => {
