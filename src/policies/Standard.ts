@@ -22,6 +22,7 @@
  *
  * @since 0.2.0
  */
+import type * as Duration from "effect/Duration"
 import * as Layer from "effect/Layer"
 import type * as Schedule from "effect/Schedule"
 import type * as Llm from "../core/Llm.ts"
@@ -51,6 +52,8 @@ export interface Options {
   readonly timeout?: Timeout.Limits | undefined
   /** When to try again. Default: `Retry.transient`. */
   readonly retry?: Schedule.Schedule<unknown> | false | undefined
+  /** The longest wait that is obeyed when a provider asks for it. Default: 20 seconds. */
+  readonly maxRetryAfter?: Duration.Input | undefined
   /** The circuit of each model. Default: one by provider and model. */
   readonly breaker?: Breaker.GuardOptions | false | undefined
   /** How many calls, requests and tokens may be sent. Default: as many as come. */
@@ -112,7 +115,7 @@ type AnyLlm = Llm.Llm<unknown, unknown>
 const unlessSilent = (error: unknown): boolean => LlmError.isTransient(error) && !(error instanceof LlmError.TimedOut)
 
 const candidateOf = (self: AnyLlm, options: Options, remaining: number): AnyLlm => {
-  const { breaker, hedge, limiter, retry, timeout } = options
+  const { breaker, hedge, limiter, maxRetryAfter, retry, timeout } = options
   let llm: AnyLlm = Timeout.timeout(self, {
     connect: timeout?.connect,
     firstPart: remaining > 0 ? timeout?.firstPart ?? defaults.firstPart : undefined,
@@ -122,6 +125,7 @@ const candidateOf = (self: AnyLlm, options: Options, remaining: number): AnyLlm 
   if (hedge !== undefined && hedge !== false) llm = Hedge.hedge(llm, hedge)
   if (retry !== false) {
     llm = Retry.retry(llm, retry ?? Retry.transient, {
+      maxRetryAfter,
       while: remaining > 0 ? unlessSilent : LlmError.isTransient
     })
   }

@@ -3,8 +3,8 @@
  *
  * It answers `POST /v1/chat/completions` (full and streamed) and `GET /v1/models` in the official wire format, so the
  * official client works against it unchanged. Answers follow from the request alone: real sentences of the last user
- * message, a valid instance of the requested JSON schema, or a call of the first (or forced) tool. Faults follow from a
- * script: refusals, delays, stalls, resets, cut and broken streams.
+ * message, a valid instance of the requested JSON schema, or a call of the first (or forced) tool; `answers` gives a model
+ * words of its own. Faults follow from a script: refusals, delays, stalls, resets, cut and broken streams.
  *
  * - Each model has a queue of faults: the nth request for it takes the nth fault, after the last it is healthy. Models
  *   without a queue share the queue of `"*"`.
@@ -168,6 +168,17 @@ export interface Options {
   readonly pace?: Duration.Input | undefined
   /** The largest request body accepted, in bytes; default 16777216 (16 MiB). */
   readonly maxBodyBytes?: number | undefined
+  /**
+   * What models answer with, by model, where a text is asked for and no tool has to be called: to tell from an answer who gave
+   * it. Default: what follows from the request.
+   */
+  readonly answers?: Readonly<Record<string, string>> | undefined
+  /**
+   * What models do with a request that ends with words of the assistant, by model: answer as if they were not there (`ignore`), go
+   * on where they end (`continue`; where the answer does not begin with them, all of it follows), or refuse the request with 400,
+   * which takes no fault (`reject`). Default: `ignore`.
+   */
+  readonly prefill?: Readonly<Record<string, "ignore" | "continue" | "reject">> | undefined
 }
 
 /**
@@ -218,7 +229,9 @@ export const make = (options: Options = {}): Effect.Effect<FaultServer, FaultSer
       apiKey: options.apiKey,
       models: options.models,
       pace: pace === Number.POSITIVE_INFINITY ? "Infinity" : pace,
-      maxBodyBytes
+      maxBodyBytes,
+      answers: new Map(Object.entries(options.answers ?? {})),
+      prefill: new Map(Object.entries(options.prefill ?? {}))
     }, journal).pipe(Effect.mapError((cause) => new FaultServerError({ port, cause })))
     return FaultServer.of({
       url: `http://127.0.0.1:${running.port}/v1`,

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Layer, Schedule } from "effect"
+import { Duration, Effect, Exit, Layer, Schedule } from "effect"
 import { Breaker, Fallback, Limiter, Llm, LlmError, Plan, Resume, Retry, RetryBudget } from "effect-bulwark"
 import { ScriptedProvider } from "effect-bulwark/testing"
 import * as Run from "../core/support/run.ts"
@@ -44,6 +44,15 @@ for (const [kind, run] of Object.entries(kinds)) {
         assert.deepStrictEqual(ran.exit, Exit.succeed("Bonjour"))
         assert.deepStrictEqual([ran.openai.length, ran.anthropic.length], [3, 1])
         assert.strictEqual(ran.receipt.provider, "anthropic")
+      }))
+
+    it.effect("waits for as long as a provider asks, up to 20 seconds, or what it is told", () =>
+      Effect.gen(function*() {
+        const limited = ScriptedProvider.fail(new LlmError.RateLimited({ retryAfter: Duration.seconds(25) }))
+        const script = { openai: [limited, ok], anthropic: [other] }
+        assert.deepStrictEqual((yield* run(both, script)).exit, Exit.succeed("Bonjour"))
+        const patient = provided(Llm.standard({ models: [openai, anthropic], maxRetryAfter: "30 seconds" }))
+        assert.deepStrictEqual((yield* run(patient, script)).exit, Exit.succeed("330 m"))
       }))
 
     it.effect("gives up a silent model after 10 seconds, once, and asks the next", () =>

@@ -41,6 +41,10 @@ const exceptions: Record<string, { readonly seeds: number; readonly scale?: numb
   ),
   S15: { seeds: 1 },
   X08: { seeds: 1 },
+  "S14, continued": { seeds: 5 },
+  X02: { seeds: 5 },
+  X03: { seeds: 5 },
+  X12: { seeds: 10 },
   X13: { seeds: 10 },
   X15: { seeds: 1, scale: 4 }
 }

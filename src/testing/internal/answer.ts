@@ -14,13 +14,22 @@ export interface Answer {
   readonly promptTokens: number
 }
 
+/** What is set for a model, whatever it is asked. */
+export interface Given {
+  /** The text to answer with. */
+  readonly text?: string | undefined
+  /** Whether the answer goes on where the assistant's last message ends. */
+  readonly continues?: boolean | undefined
+}
+
 /**
- * Answers with a tool call, an instance of the schema, the tool results quoted, or a summary: the first that applies.
+ * Answers with a tool call, an instance of the schema, the text that is given, the tool results quoted, or a summary: the first
+ * that applies.
  */
-export const answer = (request: ChatRequest): Answer => {
+export const answer = (request: ChatRequest, given: Given = {}): Answer => {
   const promptTokens = request.messages.reduce((total, message) => total + countTokens(message.counted), 0)
   const { tool } = request
-  const whole = tool === undefined ? stopped(contentOf(request), request.stop) : argumentsOf(tool, request)
+  const whole = tool === undefined ? textOf(request, given) : argumentsOf(tool, request)
   const tokens = tokenize(whole)
   const tooLong = tokens.length > request.maxTokens
   return {
@@ -29,6 +38,18 @@ export const answer = (request: ChatRequest): Answer => {
     finish: tooLong ? "length" : tool === undefined ? "stop" : "tool_calls",
     promptTokens
   }
+}
+
+const textOf = (request: ChatRequest, given: Given): string => {
+  const text = request.schema === undefined && given.text !== undefined ? given.text : contentOf(request)
+  const begun = given.continues === true ? prefillOf(request) : undefined
+  return stopped(begun !== undefined && text.startsWith(begun) ? text.slice(begun.length) : text, request.stop)
+}
+
+/** The words of the assistant that a request ends with, if it does. */
+export const prefillOf = ({ messages }: ChatRequest): string | undefined => {
+  const last = messages.at(-1)
+  return last?.role === "assistant" ? last.text : undefined
 }
 
 const inputOf = (messages: ReadonlyArray<Message>): string =>

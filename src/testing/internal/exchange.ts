@@ -18,6 +18,10 @@ export interface Settings {
   readonly models: ReadonlyArray<string> | undefined
   readonly pace: Wait
   readonly maxBodyBytes: number
+  /** The text that a model answers with, by model. */
+  readonly answers: ReadonlyMap<string, string>
+  /** What a model does with a request that ends with words of the assistant, by model. */
+  readonly prefill: ReadonlyMap<string, "ignore" | "continue" | "reject">
 }
 
 export interface Exchange {

@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { answer } from "./answer.ts"
+import { answer, prefillOf } from "./answer.ts"
 import { type Exchange, readBody, refuse, reset, send, sendJson, wait } from "./exchange.ts"
 import { describe, type Fault } from "./fault.ts"
 import { sendFull, sendStream } from "./reply.ts"
@@ -57,6 +57,12 @@ const chat = Effect.fnUntraced(function*(exchange: Exchange, request: ChatReques
     const message = `The model \`${request.model}\` does not exist or you do not have access to it.`
     return yield* refuse(exchange, 404, { message, code: "model_not_found" })
   }
+  const prefill = settings.prefill.get(request.model)
+  if (prefill === "reject" && prefillOf(request) !== undefined) {
+    const message =
+      "This model does not support assistant message prefill. The conversation must end with a user message."
+    return yield* refuse(exchange, 400, { message })
+  }
   const fault = journal.take(request.model)
   entry.fault = describe(fault)
   yield* wait(fault.silence ?? 0)
@@ -64,7 +70,7 @@ const chat = Effect.fnUntraced(function*(exchange: Exchange, request: ChatReques
   if (fault.resetConnection === true) return yield* reset(exchange)
   if (fault.status !== undefined) return yield* sendStatus(exchange, fault.status)
   const reply = {
-    answer: answer(request),
+    answer: answer(request, { text: settings.answers.get(request.model), continues: prefill === "continue" }),
     envelope: { ordinal, created: Math.floor(clock.currentTimeMillisUnsafe() / 1000), model: request.model },
     fault,
     pace: fault.delayBetweenTokens ?? settings.pace,
