@@ -75,7 +75,7 @@ export interface Request {
  * What a provider said of one of its limits when it answered.
  *
  * @category models
- * @since 0.2.0
+ * @since 0.1.0
  */
 export interface RateLimit {
   /** What is limited, in the provider's word: `requests`, `tokens`, `input-tokens`, ... */
@@ -92,7 +92,7 @@ export interface RateLimit {
  * Permission for calls beyond the one that every operation makes: retries and hedges.
  *
  * @category models
- * @since 0.2.0
+ * @since 0.1.0
  */
 export interface ExtraCalls {
   /** Takes permission for one more call; false where there is none left. */

@@ -453,7 +453,7 @@ export function streamText<E, R>(
  *
  * **Gotchas**
  *
- * A text that was shown cannot be unsaid: where the stream holds a `retract` part (see `Llm.restart`), this one fails with
+ * A text that was shown cannot be unsaid: where the stream holds a `retract` part (see `Resume.restart`), this one fails with
  * `StreamInterrupted` instead.
  *
  * @category operations

@@ -21,16 +21,16 @@ import type { StreamInterrupted } from "./LlmError.ts"
  * One piece of a streamed answer as a provider sends it, as plain JSON.
  *
  * @category models
- * @since 0.2.0
+ * @since 0.1.0
  */
 export type ProviderPart = Exclude<Response.StreamPartEncoded, Response.ErrorPartEncoded>
 
 /**
  * Unsays everything that came before it in a stream: the answer broke off, and another one begins. Only a policy that was
- * asked to (`Llm.restart`) puts it there, and only where the consumer can read it.
+ * asked to (`Resume.restart`) puts it there, and only where the consumer can read it.
  *
  * @category models
- * @since 0.2.0
+ * @since 0.1.0
  */
 export interface Retract {
   readonly type: "retract"
@@ -50,7 +50,7 @@ export type Part = ProviderPart | Retract
  * One piece of a streamed answer in `effect/ai`'s response vocabulary, and {@link Retract}.
  *
  * @category models
- * @since 0.2.0
+ * @since 0.1.0
  */
 export type Decoded = Response.StreamPart<{}> | Retract
 

@@ -97,7 +97,7 @@ export const worstCase = (plan: Plan): number => {
  * The models of a plan, as `provider/model`, in the order in which they are tried.
  *
  * @category getters
- * @since 0.2.0
+ * @since 0.1.0
  */
 export const models = (plan: Plan): ReadonlyArray<string> =>
   plan.policy === "model" ? [plan.detail] : plan.children.flatMap(models)
@@ -106,7 +106,7 @@ export const models = (plan: Plan): ReadonlyArray<string> =>
  * A warning of {@link audit}.
  *
  * @category models
- * @since 0.2.0
+ * @since 0.1.0
  */
 export type Warning = Audit.Warning
 
@@ -139,7 +139,7 @@ export type Warning = Audit.Warning
  * ```
  *
  * @category checking
- * @since 0.2.0
+ * @since 0.1.0
  */
 export const audit = (plan: Plan): ReadonlyArray<Warning> => Audit.audit(plan)
 

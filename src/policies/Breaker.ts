@@ -32,7 +32,7 @@
  * - A probe that is a stream is over when the stream is. Whoever reads it slowly keeps the circuit half-open for as long.
  * - A provider that asks to wait (`Retry-After`) parks its account by itself; calls that are held back by that count for nothing.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -72,7 +72,7 @@ export { BreakerStore, layerStoreMemory, layerStoreRedis, type MemoryStoreOption
  * Marks values of {@link Breaker}.
  *
  * @category type IDs
- * @since 0.2.0
+ * @since 0.1.0
  */
 export const TypeId: TypeId = "~effect-bulwark/policies/Breaker"
 
@@ -80,7 +80,7 @@ export const TypeId: TypeId = "~effect-bulwark/policies/Breaker"
  * Marks values of {@link Breaker}.
  *
  * @category type IDs
- * @since 0.2.0
+ * @since 0.1.0
  */
 export type TypeId = "~effect-bulwark/policies/Breaker"
 
@@ -92,7 +92,7 @@ export type TypeId = "~effect-bulwark/policies/Breaker"
  * A circuit whose open time has passed is still `Open`, with a `retryAfter` of zero, until a call asks.
  *
  * @category models
- * @since 0.2.0
+ * @since 0.1.0
  */
 export type State = CircuitBreaker.State
 
@@ -100,7 +100,7 @@ export type State = CircuitBreaker.State
  * A circuit's change of state: effect's `CircuitBreaker.Transition`.
  *
  * @category models
- * @since 0.2.0
+ * @since 0.1.0
  */
 export type Transition = CircuitBreaker.Transition
 
@@ -109,7 +109,7 @@ export type Transition = CircuitBreaker.Transition
  *
  * @see {@link consecutive} and {@link rate}
  * @category models
- * @since 0.2.0
+ * @since 0.1.0
  */
 export type TripPolicy = CircuitBreaker.TripPolicy
 
@@ -125,7 +125,7 @@ export type TripPolicy = CircuitBreaker.TripPolicy
  * Throws a `RangeError` where it is no integer of at least 1.
  *
  * @category trip policies
- * @since 0.2.0
+ * @since 0.1.0
  */
 export const consecutive: (failures: number) => TripPolicy = CircuitBreaker.consecutive
 
@@ -142,7 +142,7 @@ export const consecutive: (failures: number) => TripPolicy = CircuitBreaker.cons
  * `minimumCalls` how many of them there must be (default: `size`). Throws a `RangeError` where they make no sense.
  *
  * @category trip policies
- * @since 0.2.0
+ * @since 0.1.0
  */
 export const rate: (options: {
   readonly threshold?: number | undefined
@@ -189,7 +189,7 @@ export const rate: (options: {
  * ```
  *
  * @category services
- * @since 0.2.0
+ * @since 0.1.0
  */
 export interface Breaker {
   readonly [TypeId]: TypeId
@@ -205,7 +205,7 @@ export interface Breaker {
  * The circuits of a program.
  *
  * @category services
- * @since 0.2.0
+ * @since 0.1.0
  */
 export const Breaker: Context.Service<Breaker, Breaker> = Context.Service<Breaker>("effect-bulwark/policies/Breaker")
 
@@ -213,7 +213,7 @@ export const Breaker: Context.Service<Breaker, Breaker> = Context.Service<Breake
  * Settings of a {@link Breaker}. They hold for all of its circuits.
  *
  * @category options
- * @since 0.2.0
+ * @since 0.1.0
  */
 export interface Options {
   /** When a circuit opens. Default: `consecutive(5)`. */
@@ -247,7 +247,7 @@ export interface Options {
  * Throws a `RangeError` where a duration is not longer than zero, or is endless.
  *
  * @category layers
- * @since 0.2.0
+ * @since 0.1.0
  */
 export const layer = (options?: Options): Layer.Layer<Breaker, never, BreakerStore> => {
   const settings = settingsOf(options)
@@ -287,7 +287,7 @@ export const layer = (options?: Options): Layer.Layer<Breaker, never, BreakerSto
  * ```
  *
  * @category layers
- * @since 0.2.0
+ * @since 0.1.0
  */
 export const layerMemory = (options?: Options & MemoryStoreOptions): Layer.Layer<Breaker> =>
   Layer.provide(layer(options), layerStoreMemory(options))
@@ -300,7 +300,7 @@ export const layerMemory = (options?: Options & MemoryStoreOptions): Layer.Layer
  * Times are those of the Redis server. One that does not answer in time is dealt with as {@link guard} says (`onStoreError`).
  *
  * @category layers
- * @since 0.2.0
+ * @since 0.1.0
  */
 export const layerRedis = (options?: Options & RedisStoreOptions): Layer.Layer<Breaker, never, Redis.Redis> =>
   Layer.provide(layer(options), layerStoreRedis(options))
@@ -309,7 +309,7 @@ export const layerRedis = (options?: Options & RedisStoreOptions): Layer.Layer<B
  * Settings of {@link guard}.
  *
  * @category options
- * @since 0.2.0
+ * @since 0.1.0
  */
 export interface GuardOptions {
   /**
@@ -327,7 +327,7 @@ export interface GuardOptions {
  * Settings of {@link guard} with which a call never fails because of the store.
  *
  * @category options
- * @since 0.2.0
+ * @since 0.1.0
  */
 export interface AllowingOptions extends GuardOptions {
   readonly onStoreError?: "allow" | undefined
@@ -376,7 +376,7 @@ export interface AllowingOptions extends GuardOptions {
  * ```
  *
  * @category combinators
- * @since 0.2.0
+ * @since 0.1.0
  */
 export const guard: {
   (options?: AllowingOptions): <E, R>(self: Llm.Llm<E, R>) => Llm.Llm<E | CircuitOpen, R | Breaker>

@@ -150,7 +150,7 @@ type Tags<E> = E extends { readonly _tag: infer Tag extends string } ? Tag : nev
  * ```
  *
  * @category combinators
- * @since 0.2.0
+ * @since 0.1.0
  */
 export const orElseOn: {
   <const Tag extends Tags<E> | Arr.NonEmptyReadonlyArray<Tags<E>>, E, E2, R2>(
@@ -193,7 +193,7 @@ export const orElseOn: {
  * What is left of an error type when the failures with these tags are handled.
  *
  * @category models
- * @since 0.2.0
+ * @since 0.1.0
  */
 export type Unnamed<E, Tag extends string | ReadonlyArray<string>> = Exclude<
   E,
@@ -241,7 +241,7 @@ export type Unnamed<E, Tag extends string | ReadonlyArray<string>> = Exclude<
  * ```
  *
  * @category combinators
- * @since 0.2.0
+ * @since 0.1.0
  */
 export const firstOf = <const Candidates extends ReadonlyArray<Llm.Any>>(
   candidates: Candidates

@@ -25,7 +25,7 @@
  * - A model that calls tools which the *provider* runs may run them twice.
  * - Nothing is sent twice while a circuit around it is being probed.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -44,7 +44,7 @@ import { RetryBudget } from "./RetryBudget.ts"
  * A wait that follows the calls before: made by {@link quantile}.
  *
  * @category models
- * @since 0.2.0
+ * @since 0.1.0
  */
 export interface Quantile {
   readonly _tag: "Quantile"
@@ -80,7 +80,7 @@ export interface Quantile {
  * ```
  *
  * @category constructors
- * @since 0.2.0
+ * @since 0.1.0
  */
 export const quantile = (
   quantile: number,
@@ -118,7 +118,7 @@ const isQuantile = (after: Duration.Input | Quantile): after is Quantile =>
  * Settings of {@link hedge}.
  *
  * @category options
- * @since 0.2.0
+ * @since 0.1.0
  */
 export interface Options {
   /** How long the first request has to itself: a time, or a {@link quantile} of the calls before. */
@@ -163,7 +163,7 @@ export interface Options {
  * ```
  *
  * @category combinators
- * @since 0.2.0
+ * @since 0.1.0
  */
 export const hedge: {
   (options: Options): <E, R>(self: Llm.Llm<E, R>) => Llm.Llm<E, R | RetryBudget>

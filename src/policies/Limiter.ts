@@ -28,7 +28,7 @@
  * - Fleets count by the clocks of their machines, which should agree within a fraction of a second.
  * - Headers and latencies are kept by key: models with quotas of their own should have keys of their own, which is the default.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -55,7 +55,7 @@ export { type Adaptive, type Limits }
  * Marks values of {@link Limiter}.
  *
  * @category type IDs
- * @since 0.2.0
+ * @since 0.1.0
  */
 export const TypeId: TypeId = "~effect-bulwark/policies/Limiter"
 
@@ -63,7 +63,7 @@ export const TypeId: TypeId = "~effect-bulwark/policies/Limiter"
  * Marks values of {@link Limiter}.
  *
  * @category type IDs
- * @since 0.2.0
+ * @since 0.1.0
  */
 export type TypeId = "~effect-bulwark/policies/Limiter"
 
@@ -71,7 +71,7 @@ export type TypeId = "~effect-bulwark/policies/Limiter"
  * The gates of all keys, and the store of what they share.
  *
  * @category models
- * @since 0.2.0
+ * @since 0.1.0
  */
 export interface Limiter {
   readonly [TypeId]: TypeId
@@ -93,7 +93,7 @@ export interface Limiter {
  * The gates of all keys, and the store of what they share.
  *
  * @category services
- * @since 0.2.0
+ * @since 0.1.0
  */
 export const Limiter: Context.Service<Limiter, Limiter> = Context.Service<Limiter>("effect-bulwark/policies/Limiter")
 
@@ -101,7 +101,7 @@ export const Limiter: Context.Service<Limiter, Limiter> = Context.Service<Limite
  * What goes on at the gate of a key.
  *
  * @category models
- * @since 0.2.0
+ * @since 0.1.0
  */
 export interface Status {
   /** Calls that have been sent and whose answers have not ended. */
@@ -137,7 +137,7 @@ export interface Status {
  * - It limits how many, not how fast: against a provider that refuses two requests in the same instant, set a rate.
  *
  * @category options
- * @since 0.2.0
+ * @since 0.1.0
  */
 export const adaptive = (options?: {
   readonly initial?: number | undefined
@@ -164,7 +164,7 @@ export const adaptive = (options?: {
  * Settings of the layers.
  *
  * @category options
- * @since 0.2.0
+ * @since 0.1.0
  */
 export interface Options {
   /** The limits of every key, or of each by its name; `undefined` for a key without limits. */
@@ -188,7 +188,7 @@ export interface Options {
  * `:requests` or `:tokens`. Limits that cannot be are a `RangeError`: at once, or, of a function, when a key is first used.
  *
  * @category layers
- * @since 0.2.0
+ * @since 0.1.0
  */
 export const layer = (options: Options): Layer.Layer<Limiter, never, RateLimiter.RateLimiterStore> => {
   const timeout = Duration.toMillis(Duration.fromInputUnsafe(options.storeTimeout ?? "250 millis"))
@@ -226,7 +226,7 @@ export const layer = (options: Options): Layer.Layer<Limiter, never, RateLimiter
  * ```
  *
  * @category layers
- * @since 0.2.0
+ * @since 0.1.0
  */
 export const layerMemory = (options: Options): Layer.Layer<Limiter> =>
   // Fresh: two limiters with the same keys are two.
@@ -241,7 +241,7 @@ export const layerMemory = (options: Options): Layer.Layer<Limiter> =>
  * bucket is full again.
  *
  * @category layers
- * @since 0.2.0
+ * @since 0.1.0
  */
 export const layerRedis = (
   options: Options & { readonly prefix?: string | undefined }
@@ -316,7 +316,7 @@ const statusOf = (gate: Gate | undefined): Status => {
  * What goes on at the gate of a key.
  *
  * @category getters
- * @since 0.2.0
+ * @since 0.1.0
  */
 export const status = (key: string): Effect.Effect<Status, never, Limiter> =>
   Effect.flatMap(Limiter, (limiter) => limiter.status(key))
@@ -329,7 +329,7 @@ export const status = (key: string): Effect.Effect<Status, never, Limiter> =>
  * Set it with {@link withPriority}; of a stream, with `Stream.provideService(Limiter.Priority, "batch")`.
  *
  * @category references
- * @since 0.2.0
+ * @since 0.1.0
  */
 export const Priority: Context.Reference<"interactive" | "batch"> = Context.Reference<"interactive" | "batch">(
   "effect-bulwark/policies/Limiter/Priority",
@@ -353,7 +353,7 @@ export const Priority: Context.Reference<"interactive" | "batch"> = Context.Refe
  * ```
  *
  * @category combinators
- * @since 0.2.0
+ * @since 0.1.0
  */
 export const withPriority: {
   (priority: "interactive" | "batch"): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
@@ -368,7 +368,7 @@ export const withPriority: {
  * Settings of {@link enforce}.
  *
  * @category options
- * @since 0.2.0
+ * @since 0.1.0
  */
 export interface EnforceOptions {
   /** Whose limits hold: calls with the same key share them. Default: the models inside, as `provider/model`, joined by `+`. */
@@ -384,7 +384,7 @@ export interface EnforceOptions {
  * Settings of {@link enforce} with which a call never fails because of the store.
  *
  * @category options
- * @since 0.2.0
+ * @since 0.1.0
  */
 export interface AllowingOptions extends EnforceOptions {
   readonly onStoreError?: "allow" | undefined
@@ -444,7 +444,7 @@ export interface AllowingOptions extends EnforceOptions {
  * ```
  *
  * @category combinators
- * @since 0.2.0
+ * @since 0.1.0
  */
 export const enforce: {
   (options?: AllowingOptions): <E, R>(self: Llm.Llm<E, R>) => Llm.Llm<E | Saturated, R | Limiter>

@@ -29,7 +29,7 @@
  * - A restart needs a consumer who reads `retract`: `Llm.streamText` without a toolkit. Elsewhere (with a toolkit, or through `effect/ai`'s
  *   `LanguageModel`) the `StreamInterrupted` stays, and nobody is asked.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -47,7 +47,7 @@ import { Restarting } from "./internal/resumeRestart.ts"
  * Settings of {@link restart}.
  *
  * @category options
- * @since 0.2.0
+ * @since 0.1.0
  */
 export interface Options {
   /** How many times to go on, at most, in one call. Default: 1. */
@@ -58,7 +58,7 @@ export interface Options {
  * Settings of {@link continue}.
  *
  * @category options
- * @since 0.2.0
+ * @since 0.1.0
  */
 export interface ContinueOptions extends Options {
   /**
@@ -161,7 +161,7 @@ const resume = <E, R, E2, R2>(
  * ```
  *
  * @category combinators
- * @since 0.2.0
+ * @since 0.1.0
  */
 export const restart: {
   <E2, R2>(
@@ -240,7 +240,7 @@ export const restart: {
  * ```
  *
  * @category combinators
- * @since 0.2.0
+ * @since 0.1.0
  */
 const continue_: {
   <E2, R2>(

@@ -92,7 +92,7 @@ export const transient: Schedule.Schedule<Duration.Duration> = Schedule.min([
  * ```
  *
  * @category schedules
- * @since 0.2.0
+ * @since 0.1.0
  */
 export const byTag = (
   schedules: { readonly [tag: string]: Schedule.Schedule<unknown> },

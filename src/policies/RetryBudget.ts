@@ -24,7 +24,7 @@
  * - A retry outside {@link guard} asks nobody.
  * - A stream has answered when it has opened.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -45,7 +45,7 @@ export {
    * `remaining` is how many there are.
    *
    * @category models
-   * @since 0.2.0
+   * @since 0.1.0
    */
   type Bucket
 }
@@ -54,7 +54,7 @@ export {
  * Hands out the permissions for retries and hedges.
  *
  * @category services
- * @since 0.2.0
+ * @since 0.1.0
  */
 export class RetryBudget extends Context.Service<RetryBudget, {
   /** The bucket of a key: the same one each time. */
@@ -65,7 +65,7 @@ export class RetryBudget extends Context.Service<RetryBudget, {
  * How large a budget is.
  *
  * @category options
- * @since 0.2.0
+ * @since 0.1.0
  */
 export interface Options {
   /** How many permissions there are at most, and to begin with. Default: 20. */
@@ -80,7 +80,7 @@ export interface Options {
  * How large a shared budget is, and what happens without its store.
  *
  * @category options
- * @since 0.2.0
+ * @since 0.1.0
  */
 export interface RedisOptions extends Options {
   /** What its keys in Redis begin with. Default: `bulwark:retrybudget:`. */
@@ -98,7 +98,7 @@ export interface RedisOptions extends Options {
  * Settings of {@link guard} and {@link remaining}.
  *
  * @category options
- * @since 0.2.0
+ * @since 0.1.0
  */
 export interface KeyOptions {
   /** Which bucket, where there are several: the name of a provider, say. Each one is kept as long as the layer. */
@@ -166,7 +166,7 @@ const make = (makeBucket: (key: string) => Bucket): RetryBudget["Service"] => {
  * ```
  *
  * @category layers
- * @since 0.2.0
+ * @since 0.1.0
  */
 export const layerMemory = (options?: Options): Layer.Layer<RetryBudget> => {
   const limits = limitsOf("layerMemory", options)
@@ -200,7 +200,7 @@ export const layerMemory = (options?: Options): Layer.Layer<RetryBudget> => {
  * ```
  *
  * @category layers
- * @since 0.2.0
+ * @since 0.1.0
  */
 export const layerRedis = (options?: RedisOptions): Layer.Layer<RetryBudget, never, Redis.Redis> => {
   const limits = limitsOf("layerRedis", options)
@@ -255,7 +255,7 @@ const defaultKey = "default"
  * ```
  *
  * @category combinators
- * @since 0.2.0
+ * @since 0.1.0
  */
 export const guard: {
   (options?: KeyOptions): <E, R>(self: Llm.Llm<E, R>) => Llm.Llm<E, R | RetryBudget>
@@ -282,7 +282,7 @@ export const guard: {
  * How many permissions a bucket has.
  *
  * @category getters
- * @since 0.2.0
+ * @since 0.1.0
  */
 export const remaining = (options?: KeyOptions): Effect.Effect<number, never, RetryBudget> =>
   Effect.flatMap(RetryBudget, (budget) => budget.bucket(options?.key ?? defaultKey).remaining)

@@ -20,7 +20,7 @@
  * Each can be changed or left out, and the type of the stack follows. It is made of the policies that you would write by hand, in
  * the order in which you would write them; `docs/standard.md` says why in that order.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import type * as Duration from "effect/Duration"
 import * as Layer from "effect/Layer"
@@ -40,7 +40,7 @@ import * as Timeout from "./Timeout.ts"
  * What a {@link standard} stack is made of. Only the models have to be given.
  *
  * @category options
- * @since 0.2.0
+ * @since 0.1.0
  */
 export interface Options {
   /** Whom to ask, in this order: a model, or a stack of your own. */
@@ -89,7 +89,7 @@ type CandidateError<O extends Options> =
  * The failures of a {@link standard} stack.
  *
  * @category models
- * @since 0.2.0
+ * @since 0.1.0
  */
 export type StandardError<O extends Options> = O["models"] extends readonly [Llm.Any] ? CandidateError<O>
   : LlmError.ExcludeFailsOver<CandidateError<O>> | LlmError.AllModelsExhausted | LlmError.TimedOut
@@ -98,7 +98,7 @@ export type StandardError<O extends Options> = O["models"] extends readonly [Llm
  * The services that a {@link standard} stack needs.
  *
  * @category models
- * @since 0.2.0
+ * @since 0.1.0
  */
 export type StandardServices<O extends Options> =
   | Llm.Services<O["models"][number]>
@@ -171,7 +171,7 @@ const inTurn = (candidates: ReadonlyArray<AnyLlm>): AnyLlm =>
  * ```
  *
  * @category constructors
- * @since 0.2.0
+ * @since 0.1.0
  */
 export const standard = <const O extends Options>(options: O): Llm.Llm<StandardError<O>, StandardServices<O>> => {
   const { resume, retryBudget, timeout } = options
@@ -197,7 +197,7 @@ export const standard = <const O extends Options>(options: O): Llm.Llm<StandardE
  * instead, so that they share what they know of it; where there is a limiter, provide a `Limiter` besides.
  *
  * @category layers
- * @since 0.2.0
+ * @since 0.1.0
  */
 export const layerStandard = (options?: {
   readonly breaker?: Breaker.Options | undefined

@@ -417,7 +417,7 @@ export class StreamInterrupted extends make<StreamInterrupted>()("StreamInterrup
  * where that is known.
  *
  * @category errors
- * @since 0.2.0
+ * @since 0.1.0
  */
 export class CircuitOpen extends make<CircuitOpen>()("CircuitOpen", {
   /** The key of the circuit. */
@@ -437,7 +437,7 @@ export class CircuitOpen extends make<CircuitOpen>()("CircuitOpen", {
  * One of our own limits on what may be sent is reached, and the call could not wait for its turn: nothing was sent.
  *
  * @category errors
- * @since 0.2.0
+ * @since 0.1.0
  */
 export class Saturated extends make<Saturated>()("Saturated", {
   /** The key of the limiter. */
@@ -473,7 +473,7 @@ export class Saturated extends make<Saturated>()("Saturated", {
  * A store that a policy needs did not answer, or not in time, and the policy was told not to go on without it.
  *
  * @category errors
- * @since 0.2.0
+ * @since 0.1.0
  */
 export class StoreUnavailable extends make<StoreUnavailable>()("StoreUnavailable", {
   /** Whose store it is. */
@@ -493,7 +493,7 @@ export class StoreUnavailable extends make<StoreUnavailable>()("StoreUnavailable
  * A failure of one candidate among several.
  *
  * @category models
- * @since 0.2.0
+ * @since 0.1.0
  */
 export const CandidateFailure = Schema.Union([
   ...InterruptionCause.members,
@@ -509,7 +509,7 @@ export const CandidateFailure = Schema.Union([
  * A failure of one candidate among several.
  *
  * @category models
- * @since 0.2.0
+ * @since 0.1.0
  */
 export type CandidateFailure = typeof CandidateFailure.Type
 
@@ -517,7 +517,7 @@ export type CandidateFailure = typeof CandidateFailure.Type
  * Every model that could be asked has failed, with something that another one might not have.
  *
  * @category errors
- * @since 0.2.0
+ * @since 0.1.0
  */
 export class AllModelsExhausted extends make<AllModelsExhausted>()("AllModelsExhausted", {
   /** What each candidate failed with in the end, in the order in which they were asked. */

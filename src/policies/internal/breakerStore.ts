@@ -21,7 +21,7 @@ type EffectStore = CircuitBreaker.CircuitBreakerStore["Service"]
  * - `local` is true where every operation is done at once, in this process, so that none needs a limit on its time.
  *
  * @category services
- * @since 0.2.0
+ * @since 0.1.0
  */
 export class BreakerStore extends Context.Service<BreakerStore, {
   readonly admit: EffectStore["admit"]
@@ -35,7 +35,7 @@ export class BreakerStore extends Context.Service<BreakerStore, {
  * Settings of a store in memory.
  *
  * @category options
- * @since 0.2.0
+ * @since 0.1.0
  */
 export interface MemoryStoreOptions {
   /** After which time without calls a circuit is forgotten, which is to say closed. Default: 1 hour. */
@@ -46,7 +46,7 @@ export interface MemoryStoreOptions {
  * Settings of a store in Redis.
  *
  * @category options
- * @since 0.2.0
+ * @since 0.1.0
  */
 export interface RedisStoreOptions {
   /** What the names of its keys begin with. Default: `bulwark:breaker:`. */
@@ -67,7 +67,7 @@ const separator = "\u0000"
  * Keeps circuits in this process.
  *
  * @category layers
- * @since 0.2.0
+ * @since 0.1.0
  */
 export const layerStoreMemory = (options?: MemoryStoreOptions): Layer.Layer<BreakerStore> =>
   Layer.effect(
@@ -122,7 +122,7 @@ const renamed = (error: CircuitBreaker.CircuitBreakerError, key: string): Circui
  * Keeps circuits in Redis, so that all processes with one prefix share them, each probe included.
  *
  * @category layers
- * @since 0.2.0
+ * @since 0.1.0
  */
 export const layerStoreRedis = (options?: RedisStoreOptions): Layer.Layer<BreakerStore, never, Redis.Redis> => {
   const prefix = options?.prefix ?? "bulwark:breaker:"

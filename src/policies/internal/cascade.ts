@@ -21,7 +21,7 @@ import { isLate, openWithin } from "./reserve.ts"
  * One tier of a {@link cascade}.
  *
  * @category models
- * @since 0.2.0
+ * @since 0.1.0
  */
 export interface Tier<out E, out R> {
   /** Whom to ask. */
@@ -36,7 +36,7 @@ export interface Tier<out E, out R> {
  * Settings of {@link cascade}.
  *
  * @category options
- * @since 0.2.0
+ * @since 0.1.0
  */
 export interface CascadeOptions {
   /**
@@ -50,7 +50,7 @@ export interface CascadeOptions {
  * The quality that the requests in force need at least; 0 unless {@link withMinimumQuality} says otherwise.
  *
  * @category references
- * @since 0.2.0
+ * @since 0.1.0
  */
 export const MinimumQuality: Context.Reference<number> = Context.Reference<number>(
   "effect-bulwark/policies/Fallback/MinimumQuality",
@@ -61,7 +61,7 @@ export const MinimumQuality: Context.Reference<number> = Context.Reference<numbe
  * Says how good the answers inside an effect have to be at least: tiers below that are not asked.
  *
  * @category combinators
- * @since 0.2.0
+ * @since 0.1.0
  */
 export const withMinimumQuality: {
   (quality: number): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
@@ -90,7 +90,7 @@ const isContent = (part: Part.AnswerPart): boolean =>
  * {@link cascade} a function of your own, which may ask this one first.
  *
  * @category predicates
- * @since 0.2.0
+ * @since 0.1.0
  */
 export const shortcoming = (answer: ReadonlyArray<Part.AnswerPart>, request: Request): string | undefined => {
   if (!answer.some(isContent)) return "empty"
@@ -151,7 +151,7 @@ export const shortcoming = (answer: ReadonlyArray<Part.AnswerPart>, request: Req
  * ```
  *
  * @category combinators
- * @since 0.2.0
+ * @since 0.1.0
  */
 export const cascade = <const Tiers extends ReadonlyArray<Tier<unknown, unknown>>>(
   tiers: Tiers,

@@ -9,7 +9,7 @@ import type { Request } from "../../core/Call.ts"
  * A limit on calls in flight that finds itself: see `Limiter.adaptive`.
  *
  * @category options
- * @since 0.2.0
+ * @since 0.1.0
  */
 export interface Adaptive {
   readonly initial: number
@@ -22,7 +22,7 @@ export interface Adaptive {
  * The limits of one key. What is absent is not limited.
  *
  * @category options
- * @since 0.2.0
+ * @since 0.1.0
  */
 export interface Limits {
   /** How many calls may be in flight: a number, or one that finds itself. */
