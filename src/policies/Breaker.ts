@@ -65,6 +65,7 @@ import {
   type MemoryStoreOptions,
   type RedisStoreOptions
 } from "./internal/breakerStore.ts"
+import { isLate } from "./internal/reserve.ts"
 
 export { BreakerStore, layerStoreMemory, layerStoreRedis, type MemoryStoreOptions, type RedisStoreOptions }
 
@@ -467,7 +468,8 @@ const open = <E, R>(
     transport: slowMillis === undefined ? call.transport : "stream"
   }
   return Effect.matchCauseEffect(restore(Effect.suspend(() => self.open(inner))), {
-    onFailure: (cause) => Effect.andThen(permit.settle(Outcome.ofOpening(cause)), Effect.failCause(cause)),
+    onFailure: (cause) =>
+      Effect.andThen(permit.settle(Outcome.ofOpening(cause, () => isLate(call))), Effect.failCause(cause)),
     onSuccess: (opened): Effect.Effect<Opened.Opened, never, Scope.Scope> => {
       // How long the first part took is known by now, and nothing that comes later changes it.
       if (slowMillis !== undefined && firstPartMillis(call, began) > slowMillis) {

@@ -32,11 +32,13 @@ import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import type * as Scope from "effect/Scope"
 import type { Call, ExtraCalls } from "../core/Call.ts"
+import type { Recorder } from "../core/internal/recorder.ts"
 import * as Llm from "../core/Llm.ts"
 import type { Opened } from "../core/Opened.ts"
 import * as Plan from "../core/Plan.ts"
 import { Allowance } from "./internal/hedgeAllowance.ts"
 import { joined } from "./internal/hedgePulse.ts"
+import { openUntil } from "./internal/reserve.ts"
 import { cover, payIn } from "./internal/retryBudgetCover.ts"
 import { RetryBudget } from "./RetryBudget.ts"
 
@@ -232,7 +234,7 @@ const open = <E, R>(
   const latencies = allowance.latencies(call.mode)
   allowance.earn()
   const after = call.single ? undefined : wait.millis(call, allowance)
-  if (after === undefined || (call.deadline !== undefined && startedAt + after >= call.deadline)) {
+  if (after === undefined || startedAt + after >= openUntil(call)) {
     return latencies === undefined ? self.open(call) : Effect.map(self.open(call), (opened) => {
       latencies.add(call.recorder.now() - startedAt)
       return opened
@@ -242,9 +244,11 @@ const open = <E, R>(
   const shared = call.pulse === undefined ? call : { ...call, pulse: joined(call.pulse) }
   let running = 0
   let over = false
+  let first: Recorder | undefined
 
   const branch = (): Effect.Effect<Opened, E, R | Scope.Scope> => {
     const recorder = call.recorder.branch()
+    first ??= recorder
     running++
     return Effect.catch(
       Llm.attempt(Effect.flatMap(self.open({ ...shared, recorder }), (opened) => {
@@ -278,6 +282,18 @@ const open = <E, R>(
     })
   })
 
-  const second = Effect.andThen(Effect.sleep(after), secondAtOnce)
+  /** The second request is due when the first one has had its time: what waits for its turn has not begun. */
+  const due: Effect.Effect<Opened, E, R | Scope.Scope> = Effect.suspend(() => {
+    const began = first?.attempts[0]?.startedAt
+    const left = began === undefined ? after : began + after - call.recorder.now()
+    return left > noTime ? Effect.andThen(Effect.sleep(left), due) : secondAtOnce
+  })
+  const second = Effect.andThen(Effect.sleep(after), queues(self.plan) ? due : secondAtOnce)
   return Effect.raceFirst(Effect.suspend(branch), second)
 }
+
+// A clock may run in fractions of a millisecond, which a sleep rounds.
+const noTime = 0.001
+
+/** Whether calls may wait for their turn before their request begins. */
+const queues = (plan: Plan.Plan): boolean => plan.policy === "limiter" || plan.children.some(queues)

@@ -7,7 +7,7 @@
  * - Only what is transient by the table in `docs/errors.md` is retried: a rate limit, an overload, a server error, a broken
  *   connection. A wrong key or an invalid request is not.
  * - Never after the first content part: by then the call is open, and a policy cannot reach it.
- * - Never earlier than the provider asked for (`retryAfter`). If that is longer than `maxRetryAfter`, or than the call has time
+ * - Never earlier than the provider asked for (`retryAfter`), and a little later, each call at a time of its own. If that is longer than `maxRetryAfter`, or than the call has time
  *   for, it gives up at once, so that a fallback around it can run.
  *
  * - One hint holds for all: while an account has been told to wait, no other call of it is sent either, and the retries of all
@@ -151,8 +151,9 @@ export interface Options<E> {
  * **Details**
  *
  * The type stays as it is, but for what the schedule itself may fail with and need. The schedule's input is the error, so
- * `Schedule.while(({ input }) => ...)` can look at it. The delay is the longer one of the schedule's and the provider's
- * `retryAfter`; nothing is sent after the deadline of the call.
+ * `Schedule.while(({ input }) => ...)` can look at it. The wait is the schedule's delay; where the provider asks for longer
+ * (`retryAfter`), it is that and the delay, so that a jittered schedule spreads those that were told the same. Nothing is sent
+ * after the deadline of the call.
  *
  * **Example** (A model with two retries)
  *
@@ -189,7 +190,6 @@ export const retry: {
   ): Llm.Llm<E | ScheduleError, R | ScheduleServices> => {
     const maxRetryAfter = Duration.toMillis(Duration.fromInputUnsafe(options?.maxRetryAfter ?? "20 seconds"))
     const retryable = options?.while ?? LlmError.isTransient
-    const retries = countRecurrences(schedule)
 
     const again = (
       call: Call,
@@ -205,10 +205,9 @@ export const retry: {
           const asked = LlmError.retryAfter(error)
           const askedMillis = asked === undefined ? 0 : Duration.toMillis(asked)
           const parked = isParked(error)
-          // Those that wait together should not come back together.
-          const wait = parked
-            ? askedMillis + Duration.toMillis(delay)
-            : Math.max(Duration.toMillis(delay), askedMillis)
+          const delayMillis = Duration.toMillis(delay)
+          // Those that are told the same should not come back together: the schedule's delay, which is jittered, spreads them.
+          const wait = parked || delayMillis < askedMillis ? askedMillis + delayMillis : delayMillis
           const tooLate = now + wait >= Math.min(call.deadline ?? Infinity, call.openBy ?? Infinity)
           if (askedMillis > maxRetryAfter || tooLate) return Effect.fail(error)
           const next = { ...call, attempt: call.attempt + 1 }
@@ -230,11 +229,7 @@ export const retry: {
     }
 
     return Llm.make({
-      plan: Plan.policy("retry", {
-        detail: retries === Infinity ? "without bound" : `up to ${retries} ${retries === 1 ? "time" : "times"}`,
-        repeats: retries + 1,
-        children: [self.plan]
-      }),
+      plan: planOf(schedule, self.plan),
       open: (call) => {
         const first = call.attempt === 0 ? call : { ...call, attempt: 0 }
         return Effect.catch(
@@ -245,6 +240,21 @@ export const retry: {
     })
   }
 )
+
+/** Counts when somebody asks: to count a schedule is to run it, and it may do more than count. */
+const planOf = (schedule: Schedule.Schedule<unknown, never, unknown, unknown>, inner: Plan.Plan): Plan.Plan => {
+  let counted: number | undefined
+  const retries = () => counted ??= countRecurrences(schedule)
+  return {
+    ...Plan.policy("retry", { children: [inner] }),
+    get detail() {
+      return retries() === Infinity ? "without bound" : `up to ${retries()} ${retries() === 1 ? "time" : "times"}`
+    },
+    get repeats() {
+      return retries() + 1
+    }
+  }
+}
 
 const isParked = (error: unknown): boolean => error instanceof LlmError.RateLimited && error.parked === true
 

@@ -47,14 +47,18 @@ export interface Options {
   readonly models: readonly [Llm.Any, ...ReadonlyArray<Llm.Any>]
   /**
    * Limits that differ from the default ones: `firstPart` 10 seconds, `idle` 15 seconds, `total` 2 minutes, and none on `connect`.
-   * An infinite one is none.
+   * An infinite one is none. `firstPart` holds for all models but the last, which may take the rest of the time: give that one a
+   * limit of its own, with `Llm.timeout` around the model, where it should not.
    */
   readonly timeout?: Timeout.Limits | undefined
   /** When to try again. Default: `Retry.transient`. */
   readonly retry?: Schedule.Schedule<unknown> | false | undefined
   /** The longest wait that is obeyed when a provider asks for it. Default: 20 seconds. */
   readonly maxRetryAfter?: Duration.Input | undefined
-  /** The circuit of each model. Default: one by provider and model. */
+  /**
+   * The circuit of each model. Default: one by provider and model; a `key` that is a string is one circuit for all of them. When
+   * circuits open is the `Breaker`'s to say: see {@link layerStandard}.
+   */
   readonly breaker?: Breaker.GuardOptions | false | undefined
   /** How many calls, requests and tokens may be sent. Default: as many as come. */
   readonly limiter?: Limiter.EnforceOptions | boolean | undefined
@@ -65,7 +69,7 @@ export interface Options {
    * is possible. The next models are asked, or the only one. Default: nothing, the stream fails with `StreamInterrupted`.
    */
   readonly resume?: "restart" | "continue" | false | undefined
-  /** The budget of retries and hedges. Default: one for all. */
+  /** The budget of retries and hedges. Default: one for all. How large it is says {@link layerStandard}. */
   readonly retryBudget?: RetryBudget.KeyOptions | false | undefined
 }
 
@@ -91,8 +95,11 @@ type CandidateError<O extends Options> =
  * @category models
  * @since 0.1.0
  */
-export type StandardError<O extends Options> = O["models"] extends readonly [Llm.Any] ? CandidateError<O>
-  : LlmError.ExcludeFailsOver<CandidateError<O>> | LlmError.AllModelsExhausted | LlmError.TimedOut
+export type StandardError<O extends Options> =
+  // Of a list whose length is not known, both.
+  | (1 extends O["models"]["length"] ? CandidateError<O> : never)
+  | (O["models"]["length"] extends 1 ? never
+    : LlmError.ExcludeFailsOver<CandidateError<O>> | LlmError.AllModelsExhausted | LlmError.TimedOut)
 
 /**
  * The services that a {@link standard} stack needs.

@@ -103,9 +103,12 @@ export const timeout: {
   const firstPart = limitOf("firstPart", limits.firstPart)
   const idle = limitOf("idle", limits.idle)
   const total = limitOf("total", limits.total)
+  const forAttempts = connect !== undefined || firstPart !== undefined || idle !== undefined
   return Llm.make({
     plan: Plan.policy("timeout", {
-      limits: (["connect", "firstPart", "idle", "total"] as const).filter((name) => limits[name] !== undefined),
+      limits: Object.entries({ connect, firstPart, idle, total }).flatMap(([name, limit]) =>
+        limit === undefined ? [] : [name as keyof Limits]
+      ),
       detail: [
         connect === undefined ? undefined : `connect ${connect.label}`,
         firstPart === undefined ? undefined : `first part ${firstPart.label}`,
@@ -123,7 +126,7 @@ export const timeout: {
             firstPart: firstPart?.millis,
             idle: idle?.millis,
             total: total?.millis
-          })
+          }, forAttempts)
         )
       }
       return Effect.flatMap(
@@ -133,7 +136,7 @@ export const timeout: {
           idle: at(idle, call.attempt),
           total: at(total, call.attempt)
         }),
-        (limits) => guard(self, call, limits)
+        (limits) => guard(self, call, limits, forAttempts)
       )
     }
   })
@@ -142,9 +145,10 @@ export const timeout: {
 const guard = <E, R>(
   self: Llm.Llm<E, R>,
   call: Call,
-  limits: Millis
+  limits: Millis,
+  forAttempts: boolean
 ): Effect.Effect<Opened.Opened, E | TimedOut, R | Scope.Scope> => {
-  const watch = new Watch(call, limits)
+  const watch = new Watch(call, limits, forAttempts)
   if (watch.isIdle()) return self.open(call)
   return Effect.map(
     // Whoever goes on after a limit has passed closes what the open held (`Llm.attempt`): this policy does not go on.
@@ -227,7 +231,8 @@ class Watch {
   /** Whether the answer has ended, so that nothing is left to come too late. */
   private over = false
 
-  constructor(call: Call, limits: Millis) {
+  /** `forAttempts`: whether any attempt has a limit, for then all are to be opened in time (`keepsTime` relies on it). */
+  constructor(call: Call, limits: Millis, forAttempts: boolean) {
     const { connect, firstPart, idle, total } = limits
     this.call = call
     this.limits = limits
@@ -240,7 +245,7 @@ class Watch {
       ? undefined
       : deadline
     const watchesParts = connect !== undefined || firstPart !== undefined || idle !== undefined
-    this.openBy = watchesParts ? call.openBy : undefined
+    this.openBy = forAttempts ? call.openBy : undefined
     this.inner = {
       ...call,
       deadline: this.ownDeadline ?? call.deadline,
@@ -250,7 +255,7 @@ class Watch {
   }
 
   isIdle(): boolean {
-    return this.longest === Infinity && this.ownDeadline === undefined
+    return this.longest === Infinity && this.ownDeadline === undefined && this.openBy === undefined
   }
 
   private pulse(outer: Pulse | undefined): Pulse {

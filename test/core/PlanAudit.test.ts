@@ -36,6 +36,7 @@ describe("Plan.audit", () => {
     ["noTotalTimeout", openai.plan],
     ["noTotalTimeout", Llm.orElse(total(openai), anthropic).plan],
     ["noTotalTimeout", perAttempt(openai).plan],
+    ["noTotalTimeout", Llm.standard({ models: [openai], timeout: { total: Infinity } }).plan],
     ["unboundedRetry", total(openai.pipe(Llm.retry(Schedule.spaced("1 second")))).plan],
     ["nestedRetries", total(openai.pipe(retry, perAttempt, retry)).plan],
     ["retryOutsideBreaker", bounded(named("retry", named("breaker", openai.plan)))],

@@ -178,3 +178,19 @@ describe("the receipt of a stream", () => {
       assert.strictEqual(receipts.seen.length, 0)
     }))
 })
+
+describe("the receipt of a stream that is pulled by hand", () => {
+  it.effect("says what it failed with, also where that was dealt with", () =>
+    Effect.gen(function*() {
+      const receipts = makeReceipts()
+      yield* Effect.scoped(Effect.gen(function*() {
+        const pull = yield* Stream.toPull(Llm.streamText(openai, question))
+        const exit = yield* Effect.exit(pull)
+        assert.isTrue(Exit.isFailure(exit))
+      })).pipe(
+        receipts.observe,
+        Effect.provide(ScriptedProvider.layer(OpenAi, [ScriptedProvider.fail("Overloaded")]))
+      )
+      assert.strictEqual(receipts.only().outcome, "Overloaded")
+    }))
+})

@@ -723,3 +723,39 @@ describe("transitions", () => {
       assert.deepStrictEqual(heard.map((transitions) => transitions.map(({ to }) => to)), [["Open"], ["Open"]])
     }))
 })
+
+describe("guard: a caller in a hurry", () => {
+  const template = Llm.make<never, never>({ plan: openai.plan, open: () => Effect.succeed(Opened.whole([])) })
+
+  for (const limits of [undefined, { firstPart: "1 minute" }] as const) {
+    it.effect(`says nothing about a model that would have answered (${limits === undefined ? "watched from outside" : "watched by its own limit"})`, () => {
+      const { calls, layer, now } = world(once)
+      const inner = limits === undefined ? openai : openai.pipe(Llm.timeout(limits))
+      const guarded = inner.pipe(Breaker.guard())
+      const inTime = guarded.pipe(
+        Llm.orElse(template),
+        Llm.timeout({ total: "2 seconds" })
+      )
+      return Effect.gen(function*() {
+        now.step = ScriptedProvider.text("330 m", { delay: "3 seconds" })
+        const fiber = yield* Effect.forkChild(Effect.exit(text(inTime)), { startImmediately: true })
+        yield* TestClock.adjust("10 seconds")
+        yield* Fiber.join(fiber)
+        assert.strictEqual(calls.length, 1)
+        assert.strictEqual(yield* tagOf(key), "Closed")
+      }).pipe(Effect.provide(layer))
+    })
+  }
+
+  it.effect("but a total limit inside, of its own, counts", () => {
+    const { layer, now } = world(once)
+    return Effect.gen(function*() {
+      now.step = ScriptedProvider.silence
+      const own = openai.pipe(Llm.timeout({ total: "2 seconds" }), Breaker.guard())
+      const fiber = yield* Effect.forkChild(Effect.exit(text(own)), { startImmediately: true })
+      yield* TestClock.adjust("2 seconds")
+      yield* Fiber.join(fiber)
+      assert.strictEqual(yield* tagOf(key), "Open")
+    }).pipe(Effect.provide(layer))
+  })
+})

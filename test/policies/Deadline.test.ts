@@ -72,6 +72,24 @@ for (const [kind, run] of Object.entries(kinds)) {
         assert.deepStrictEqual(Run.times(ran.anthropic), [40_000])
       }))
 
+    it.effect("is left it by limits that are none", () =>
+      Effect.gen(function*() {
+        for (
+          const limits of [
+            { idle: Infinity },
+            { firstPart: Schedule.recurs(0) },
+            { connect: Schedule.recurs(0), idle: Infinity }
+          ]
+        ) {
+          const ran = yield* run(openai.pipe(Llm.timeout(limits), Llm.orElse(anthropic), total), {
+            openai: [ScriptedProvider.silence],
+            anthropic: [ok]
+          })
+          assert.deepStrictEqual(Run.times(ran.anthropic).map((at, _, [first = 0]) => at - first), [0])
+          assert.strictEqual(ran.receipt.attempts[1]?.startMillis, 45_000)
+        }
+      }))
+
     it.effect("each of several is left its share", () =>
       Effect.gen(function*() {
         const third = Llm.model(OpenAi, "gpt-5-nano")

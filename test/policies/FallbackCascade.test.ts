@@ -124,6 +124,23 @@ describe("cascade", () => {
       ])
     }))
 
+  it.effect("lets go of an answer that will not do before it asks the next", () =>
+    Effect.gen(function*() {
+      const log: Array<string> = []
+      const holding = Llm.make<Llm.Error<typeof openai>, OpenAi>({
+        plan: openai.plan,
+        open: (call) =>
+          Effect.andThen(Effect.addFinalizer(() => Effect.sync(() => log.push("let go"))), openai.open(call))
+      })
+      const asking = Llm.make<Llm.Error<typeof anthropic>, Anthropic>({
+        plan: anthropic.plan,
+        open: (call) => Effect.andThen(Effect.sync(() => log.push("asked")), anthropic.open(call))
+      })
+      const tiers = Fallback.cascade([{ ...small, llm: holding }, { ...large, llm: asking }])
+      yield* Run.stream(tiers, { openai: [empty], anthropic: [better] })
+      assert.deepStrictEqual(log, ["let go", "asked"])
+    }))
+
   it.effect("asks a better one for an object that does not decode", () =>
     Effect.gen(function*() {
       const receipts = makeReceipts()

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Clock, Effect, Exit, Fiber, Latch, Layer, Schedule, Scheduler, Stream } from "effect"
-import { Hedge, Llm, type LlmError, Plan, Receipt, RetryBudget } from "effect-bulwark"
+import { Hedge, Limiter, Llm, type LlmError, Plan, Receipt, RetryBudget } from "effect-bulwark"
 import { ScriptedProvider } from "effect-bulwark/testing"
 import { TestClock } from "effect/testing"
 import * as Run from "../core/support/run.ts"
@@ -725,5 +725,52 @@ describe("with retries", () => {
       const ran = yield* Run.text(llm, { openai: () => after(10_000) })
       assert.deepStrictEqual(Run.times(ran.openai), [0, 1_000, 1_500])
       assert.deepStrictEqual(attempts(ran.receipt), ["success", "interrupted", "interrupted"])
+    }))
+})
+
+describe("a request that waits for its turn", () => {
+  it.effect("has not begun, and is not hedged", () =>
+    Effect.gen(function*() {
+      const provider = ScriptedProvider.make(OpenAi, () => ScriptedProvider.text("330 m", { delay: "1 second" }))
+      const receipts = makeReceipts()
+      const llm = openai.pipe(Limiter.enforce(), Llm.hedge({ after: "1500 millis", maxExtra: 1 }))
+      const fiber = yield* Effect.replicateEffect(Llm.generateText(llm, question), 5, { concurrency: "unbounded" })
+        .pipe(
+          receipts.observe,
+          Effect.provide([
+            provider.layer,
+            RetryBudget.layerMemory(),
+            Limiter.layerMemory({ limits: { concurrency: 1 } })
+          ]),
+          Effect.forkChild({ startImmediately: true })
+        )
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual((yield* Fiber.join(fiber)).length, 5)
+      assert.strictEqual(provider.calls.length, 5)
+      assert.isFalse(receipts.seen.some((receipt) => receipt.events.some((event) => event.type === "hedge")))
+    }))
+
+  it.effect("is hedged once it has had its time", () =>
+    Effect.gen(function*() {
+      const provider = ScriptedProvider.make(OpenAi, (_, index) =>
+        ScriptedProvider.text("330 m", { delay: index === 1 ? "1 minute" : "1 second" }))
+      const llm = openai.pipe(Limiter.enforce(), Llm.hedge({ after: "1500 millis", maxExtra: 1 }))
+      const fiber = yield* Effect.replicateEffect(Llm.generateText(llm, question), 2, { concurrency: "unbounded" })
+        .pipe(
+          Effect.provide([
+            provider.layer,
+            RetryBudget.layerMemory(),
+            Limiter.layerMemory({ limits: { concurrency: 2 } })
+          ]),
+          Effect.forkChild({ startImmediately: true })
+        )
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual((yield* Fiber.join(fiber)).length, 2)
+      assert.deepStrictEqual(
+        provider.calls.map((call) =>
+          call.at
+        ),
+        [0, 0, 1_500]
+      )
     }))
 })

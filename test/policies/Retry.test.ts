@@ -4,7 +4,7 @@ import { Llm, LlmError, Plan, Retry } from "effect-bulwark"
 import { ScriptedProvider } from "effect-bulwark/testing"
 import { TestClock } from "effect/testing"
 import * as Run from "../core/support/run.ts"
-import { makeProbe, makeReceipts, OpenAi, openai, question } from "../core/support/stack.ts"
+import { anthropic, makeProbe, makeReceipts, OpenAi, openai, question } from "../core/support/stack.ts"
 
 const every = (millis: number, retries = 5) => Schedule.spaced(millis).pipe(Schedule.upTo({ times: retries }))
 const ok = ScriptedProvider.text("330 m")
@@ -305,5 +305,30 @@ describe("a failed attempt", () => {
         openai: [fails("Overloaded"), ScriptedProvider.fail(last)]
       })
       assert.strictEqual(yield* Effect.flip(ran.exit), last)
+    }))
+})
+
+describe("what a plan knows of a schedule", () => {
+  it("is found out when somebody asks, and not before", () => {
+    let ran = 0
+    const telling = Schedule.recurs(3).pipe(Schedule.tap(() => Effect.sync(() => ran++)))
+    const llm = openai.pipe(Llm.retry(telling), Llm.orElse(anthropic))
+    assert.strictEqual(ran, 0)
+    assert.strictEqual(Plan.worstCase(llm.plan), 5)
+    const once = ran
+    assert.include(String(llm), "up to 3 times")
+    assert.strictEqual(ran, once)
+  })
+
+  it.effect("is nothing where the schedule looks at the error, however it does", () =>
+    Effect.gen(function*() {
+      const picky = Schedule.recurs(5).pipe(
+        Schedule.setInputType<LlmError.ProviderError>(),
+        Schedule.while(({ input }) => Effect.succeed(input instanceof LlmError.RateLimited))
+      )
+      const llm = openai.pipe(Llm.retry(picky))
+      assert.strictEqual(Plan.worstCase(llm.plan), Infinity)
+      const ran = yield* Run.text(llm, { openai: () => fails("RateLimited") })
+      assert.strictEqual(ran.openai.length, 6)
     }))
 })

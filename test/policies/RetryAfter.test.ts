@@ -18,8 +18,8 @@ describe("a provider that says when to come back", () => {
       const ran = yield* Run.text(openai.pipe(Llm.retry(every("1 second"))), {
         openai: [limited("7500 millis"), limited("3 seconds"), ok]
       })
-      assert.deepStrictEqual(Run.times(ran.openai), [0, 7_500, 10_500])
-      assert.deepStrictEqual(ran.receipt.events.map((event) => event.delayMillis), [7_500, 3_000])
+      assert.deepStrictEqual(Run.times(ran.openai), [0, 8_500, 12_500])
+      assert.deepStrictEqual(ran.receipt.events.map((event) => event.delayMillis), [8_500, 4_000])
     }))
 
   it.effect("is not asked earlier than the schedule says", () =>
@@ -46,14 +46,14 @@ describe("a provider that says when to come back", () => {
           ok
         ]
       })
-      assert.deepStrictEqual(Run.times(ran.openai), [0, 9_000, 18_000, 19_000])
+      assert.deepStrictEqual(Run.times(ran.openai), [0, 10_000, 20_000, 21_000])
     }))
 
   it.effect("is given up at once where it asks for longer than 20 seconds", () =>
     Effect.gen(function*() {
       const llm = openai.pipe(Llm.retry(every("1 second")))
       const patient = yield* Run.text(llm, { openai: [limited("20 seconds"), ok] })
-      assert.deepStrictEqual(Run.times(patient.openai), [0, 20_000])
+      assert.deepStrictEqual(Run.times(patient.openai), [0, 21_000])
       const tooLong = yield* Run.text(llm, { openai: [limited("20001 millis")] })
       assert.strictEqual(tooLong.receipt.outcome, "RateLimited")
       assert.strictEqual(tooLong.receipt.timings.totalMillis, 0)
@@ -64,8 +64,8 @@ describe("a provider that says when to come back", () => {
     Effect.gen(function*() {
       const llm = openai.pipe(Llm.retry(every("1 second"), { maxRetryAfter: "2 seconds" }), Llm.orElse(anthropic))
       const ran = yield* Run.text(llm, { openai: [limited("2 seconds"), limited("3 seconds")], anthropic: [ok] })
-      assert.deepStrictEqual(Run.times(ran.openai), [0, 2_000])
-      assert.deepStrictEqual(Run.times(ran.anthropic), [2_000])
+      assert.deepStrictEqual(Run.times(ran.openai), [0, 3_000])
+      assert.deepStrictEqual(Run.times(ran.anthropic), [3_000])
       assert.strictEqual(ran.receipt.outcome, "success")
     }))
 
@@ -82,7 +82,7 @@ describe("a provider that says when to come back", () => {
       const ran = yield* Run.text(openai.pipe(Llm.retry(every("1 second"), { maxRetryAfter: "10 minutes" })), {
         openai: [limited("5 minutes"), ok]
       })
-      assert.deepStrictEqual(Run.times(ran.openai), [0, 300_000])
+      assert.deepStrictEqual(Run.times(ran.openai), [0, 301_000])
     }))
 
   it.effect("does not count as a limit to the schedule's own delays", () =>

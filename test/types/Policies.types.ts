@@ -142,6 +142,11 @@ expectTypeOf(Llm.standard({ models: [mine, infallible], breaker: false, retryBud
     OpenAi | Anthropic
   >
 >()
+// Of a list whose length is not known: as the only one fails, or as all of them do.
+declare const configured: readonly [typeof openai, ...ReadonlyArray<typeof openai>]
+expectTypeOf(Llm.standard({ models: configured, breaker: false, retryBudget: false })).toEqualTypeOf<
+  Llm.Llm<Provided | LlmError.TimedOut | LlmError.AllModelsExhausted, OpenAi>
+>()
 expectTypeOf(Llm.layerStandard()).toEqualTypeOf<Layer.Layer<Breaker.Breaker | RetryBudget.RetryBudget>>()
 // @ts-expect-error at least one model
 Llm.standard({ models: [] })

@@ -88,15 +88,25 @@ export const runStream = <E, R>(
     const call = makeCall(fiber, "stream", request, retractable)
     const observer = fiber.getRef(Receipt.Observer)
     let flowing = false
+    let unopened: string | undefined
     // Registered before anything else, so that it runs after every attempt has ended.
     return Effect.andThen(
       Effect.addFinalizer((exit) =>
-        observer(call.recorder.close(flowing ? outcomeOfFlow(call.recorder, exit) : outcomeOf(exit)))
+        // Whoever pulls by hand may have dealt with the failure, which is one all the same.
+        observer(
+          call.recorder.close(flowing ? outcomeOfFlow(call.recorder, exit) : unopened ?? outcomeOf(exit))
+        )
       ),
-      Effect.map(llm.open(call), (opened) => {
-        flowing = true
-        return Opened.stream(opened)
-      })
+      Effect.onExit(
+        Effect.map(llm.open(call), (opened) => {
+          flowing = true
+          return Opened.stream(opened)
+        }),
+        (exit) => {
+          if (exit._tag === "Failure") unopened = outcomeOf(exit)
+          return Effect.void
+        }
+      )
     )
   }))
 

@@ -200,7 +200,7 @@ export class Recorder {
       }),
       degraded: this.degraded,
       attempts: this.attempts.map((attempt) => this.attempt(attempt, now)),
-      events: this.events,
+      events: [...this.events],
       usage: this.attempts.reduce(
         (sum, attempt) => attempt.usage === undefined ? sum : Usage.add(sum, attempt.usage),
         Usage.zero

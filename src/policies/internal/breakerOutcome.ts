@@ -35,8 +35,17 @@ const of = (
     : otherwise
 }
 
-/** Of a call that could not be opened. What is no fault of the provider is no proof of its health either. */
-export const ofOpening = (cause: Cause.Cause<unknown>): CircuitBreaker.Outcome => of(cause, CircuitBreaker.ignored)
+const isTotal = (cause: Cause.Cause<unknown>): boolean => {
+  const failure = cause.reasons.find(Cause.isFailReason)
+  return failure !== undefined && failure.error instanceof LlmError.TimedOut && failure.error.phase === "total"
+}
+
+/**
+ * Of a call that could not be opened. What is no fault of the provider is no proof of its health either; nor is a limit on time from
+ * further out, which is the caller's hurry.
+ */
+export const ofOpening = (cause: Cause.Cause<unknown>, isLate: () => boolean): CircuitBreaker.Outcome =>
+  isTotal(cause) && isLate() ? CircuitBreaker.ignored : of(cause, CircuitBreaker.ignored)
 
 /** Of an answer that broke off. Its beginning proves that the provider answers. */
 export const ofFlow = (cause: Cause.Cause<LlmError.StreamInterrupted>): CircuitBreaker.Outcome =>

@@ -204,20 +204,29 @@ const tierOf = <E, R>(
     call.recorder.event("escalate", reason)
     return tierOf(tiers, call, judge, index + 1, all)
   }
-  const opened = Llm.attempt(
-    remaining === 0 ? llm.open(call) : openWithin(llm, remaining)({ ...call, mode: "whole" })
-  )
-  return Effect.matchEffect(opened, {
-    onFailure: (error): Result => {
-      // What is left of `E` when nothing in it fails over.
-      if (!LlmError.failsOver(error)) return Effect.fail(error as LlmError.ExcludeFailsOver<E>)
-      const all = [...failures, ...failuresOf(error)]
-      return remaining === 0 ? Effect.fail(exhausted(call, all)) : escalate(error._tag, all)
-    },
-    onSuccess: (opened): Result => {
-      if (remaining === 0 || opened._tag === "Flow") return Effect.succeed(opened)
+  const opened = remaining === 0 ? llm.open(call) : Effect.flatMap(
+    openWithin(llm, remaining)({ ...call, mode: "whole" }),
+    (opened): Effect.Effect<Opened.Opened, NotGoodEnough> => {
+      if (opened._tag === "Flow") return Effect.succeed(opened)
       const reason = judge(Part.toAnswer(opened.parts), call.request)
-      return reason === undefined ? Effect.succeed(opened) : escalate(reason, failures)
+      return reason === undefined ? Effect.succeed(opened) : Effect.fail(new NotGoodEnough(reason))
     }
+  )
+  // An answer that will not do is let go of like one that failed, before the next tier is asked.
+  return Effect.catch(Llm.attempt<E | LlmError.TimedOut | NotGoodEnough, R>(opened), (error): Result => {
+    if (error instanceof NotGoodEnough) return escalate(error.reason, failures)
+    // What is left of `E` when nothing in it fails over.
+    if (!LlmError.failsOver(error)) return Effect.fail(error as LlmError.ExcludeFailsOver<E>)
+    const all = [...failures, ...failuresOf(error)]
+    return remaining === 0 ? Effect.fail(exhausted(call, all)) : escalate(error._tag, all)
   })
+}
+
+/** Leads from an answer that will not do to the next tier, and no further. */
+class NotGoodEnough {
+  readonly reason: string
+
+  constructor(reason: string) {
+    this.reason = reason
+  }
 }

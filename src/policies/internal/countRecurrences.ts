@@ -38,6 +38,18 @@ export const countRecurrences = <Output, Input, Error, Services>(
     has: () => {
       inputSeen = true
       return false
+    },
+    getPrototypeOf: () => {
+      inputSeen = true
+      return null
+    },
+    ownKeys: () => {
+      inputSeen = true
+      return []
+    },
+    getOwnPropertyDescriptor: () => {
+      inputSeen = true
+      return undefined
     }
   }) as Input
   const count = Effect.gen(function*() {
