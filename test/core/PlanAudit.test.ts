@@ -51,6 +51,7 @@ describe("Plan.audit", () => {
     ["limiterAroundRetry", bounded(named("limiter", named("retry", openai.plan)))],
     ["breakerAroundFallback", bounded(named("breaker", named("firstOf", openai.plan, anthropic.plan)))],
     ["resumeInsideFallback", bounded(named("orElse", named("restart", openai.plan, openai.plan), anthropic.plan))],
+    ["retryBudgetInsideRetry", bounded(named("retry", named("retryBudget", openai.plan)))],
     ["cacheInsideBudget", bounded(named("budget", named("cache", openai.plan)))],
     ["budgetInsideRetry", bounded(named("retry", named("budget", openai.plan)))],
     ["unreachable", total(openai.pipe(Llm.orElseSucceed(() => ""), Llm.orElse(anthropic))).plan]

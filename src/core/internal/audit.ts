@@ -108,6 +108,11 @@ const rules: ReadonlyArray<Rule> = [
     broken: inside(is("restart", "continue"), is(...fallbacks, "retry", "breaker", "limiter"))
   },
   {
+    rule: "retryBudgetInsideRetry",
+    message: "a retry stands around a retry budget, and asks it nothing: put the budget around the retry",
+    broken: inside(is("retryBudget"), is("retry", "hedge"))
+  },
+  {
     rule: "cacheInsideBudget",
     message:
       "a cache stands inside a budget: what costs nothing would be reserved for; put the cache around the budget",
