@@ -56,7 +56,7 @@ import { CircuitOpen, StoreUnavailable, type StreamInterrupted } from "../core/L
 import * as Opened from "../core/Opened.ts"
 import type { Part } from "../core/Part.ts"
 import * as Plan from "../core/Plan.ts"
-import { Circuits, openDurations, type Permit, rejectionOf, report, type Settings } from "./internal/breakerCircuits.ts"
+import { Circuits, openDurations, type Permit, rejectionOf, type Settings } from "./internal/breakerCircuits.ts"
 import * as Outcome from "./internal/breakerOutcome.ts"
 import {
   BreakerStore,
@@ -65,6 +65,7 @@ import {
   type MemoryStoreOptions,
   type RedisStoreOptions
 } from "./internal/breakerStore.ts"
+import { reportUnhandled } from "./internal/reportUnhandled.ts"
 import { isLate } from "./internal/reserve.ts"
 
 export { BreakerStore, layerStoreMemory, layerStoreRedis, type MemoryStoreOptions, type RedisStoreOptions }
@@ -434,13 +435,13 @@ function guarded<E, R>(
               }
               if (!fails) {
                 return Effect.andThen(
-                  report("Breaker store unavailable, the call goes on unrecorded", cause),
+                  reportUnhandled("Breaker store unavailable, the call goes on unrecorded", cause),
                   restore(Effect.suspend(() => self.open(call)))
                 )
               }
               call.recorder.event("rejected", "StoreUnavailable")
               return Effect.andThen(
-                report("Breaker store unavailable, the call is refused", cause),
+                reportUnhandled("Breaker store unavailable, the call is refused", cause),
                 Effect.fail(new StoreUnavailable({ ...asked, store: "breaker", operation: "admit" }))
               )
             }

@@ -8,12 +8,12 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as CircuitBreaker from "effect/persistence/CircuitBreaker"
 import * as PubSub from "effect/PubSub"
-import { UnhandledLogLevel } from "effect/References"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import type * as Take from "effect/Take"
 import { StoreUnavailable } from "../../core/LlmError.ts"
 import { type BreakerStore, storeError } from "./breakerStore.ts"
+import { reportUnhandled } from "./reportUnhandled.ts"
 
 type Store = BreakerStore["Service"]
 type StoreFailure = CircuitBreaker.CircuitBreakerError
@@ -127,7 +127,7 @@ export class Circuits {
       opens ? Effect.flatMap(this.openFor(admission, outcome), tell) : tell(Duration.zero),
       {
         onSuccess: (transition) => transition === undefined ? Effect.void : this.publish(transition),
-        onFailure: (cause) => report("Breaker could not record an outcome", cause)
+        onFailure: (cause) => reportUnhandled("Breaker could not record an outcome", cause)
       }
     )
   }
@@ -208,7 +208,7 @@ export class Circuits {
   private byHand<A>(operation: string, effect: Effect.Effect<A, StoreFailure>): Effect.Effect<A, StoreUnavailable> {
     return Effect.uninterruptible(Effect.catchCause(effect, (cause) =>
       Effect.andThen(
-        report(`Breaker store unavailable (${operation})`, cause),
+        reportUnhandled(`Breaker store unavailable (${operation})`, cause),
         Effect.fail(new StoreUnavailable({ store: "breaker", operation }))
       )))
   }
@@ -226,13 +226,6 @@ export class Circuits {
     return Effect.asVoid(PubSub.publish(this.transitions, [transition]))
   }
 }
-
-/** Says what nobody else is told, at the level that is set for such things. */
-export const report = (message: string, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
-  Effect.withFiber((fiber) => {
-    const level = fiber.getRef(UnhandledLogLevel)
-    return level === undefined ? Effect.void : Effect.logWithLevel(level)(message, cause)
-  })
 
 /** Why a call was not let through; absent where the store is at fault. */
 export const rejectionOf = (

@@ -6,7 +6,7 @@ import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redis from "effect/persistence/Redis"
-import { UnhandledLogLevel } from "effect/References"
+import { reportUnhandled } from "./reportUnhandled.ts"
 import type { Bucket } from "./retryBudgetBucket.ts"
 import { type Limits, makeBucket as makeMemoryBucket } from "./retryBudgetMemory.ts"
 
@@ -46,7 +46,9 @@ export const makeBucket = (key: string, limits: Limits, store: Store): Bucket =>
           duration: store.timeout,
           orElse: () => Effect.fail(new Cause.TimeoutError("Redis did not answer in time"))
         }),
-        Effect.catch((error) => Effect.andThen(report(error), otherwise))
+        Effect.catch((error) =>
+          Effect.andThen(reportUnhandled("RetryBudget could not reach its store", Cause.fail(error)), otherwise)
+        )
       )
     })
 
@@ -64,14 +66,6 @@ export const makeBucket = (key: string, limits: Limits, store: Store): Bucket =>
     remaining: step(0, ([, tokens]) => Number(tokens), store.onError === "local" ? local.remaining : Effect.succeed(0))
   }
 }
-
-const report = (error: Redis.RedisError | Cause.TimeoutError): Effect.Effect<void> =>
-  Effect.withFiber((fiber) => {
-    const level = fiber.getRef(UnhandledLogLevel)
-    return level === undefined
-      ? Effect.void
-      : Effect.logWithLevel(level)("RetryBudget could not reach its store", Cause.fail(error))
-  })
 
 type Result = readonly [granted: number, remaining: string]
 
