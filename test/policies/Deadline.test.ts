@@ -2,7 +2,7 @@
  * One deadline for all that a call does: whoever comes last still has time, and nothing is sent after it.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Schedule } from "effect"
+import { Duration, Effect, Exit, Schedule } from "effect"
 import { Fallback, Llm, type LlmError } from "effect-bulwark"
 import { ScriptedProvider } from "effect-bulwark/testing"
 import * as Run from "../core/support/run.ts"
@@ -87,6 +87,20 @@ for (const [kind, run] of Object.entries(kinds)) {
           })
           assert.deepStrictEqual(Run.times(ran.anthropic).map((at, _, [first = 0]) => at - first), [0])
           assert.strictEqual(ran.receipt.attempts[1]?.startMillis, 45_000)
+        }
+      }))
+
+    it.effect("and the one that was given up says how long it had", () =>
+      Effect.gen(function*() {
+        for (const first of [openai, openai.pipe(Llm.timeout({ idle: "5 minutes" }))]) {
+          const ran = yield* run(Fallback.firstOf([first, anthropic]).pipe(total), {
+            openai: [ScriptedProvider.silence],
+            anthropic: [ScriptedProvider.fail("Overloaded")]
+          })
+          const error = yield* Effect.flip(ran.exit)
+          const failure = error._tag === "AllModelsExhausted" ? error.failures[0] : undefined
+          assert(failure?._tag === "TimedOut")
+          assert.deepStrictEqual([failure.phase, failure.limit], ["total", Duration.seconds(45)])
         }
       }))
 

@@ -67,6 +67,12 @@ for (const [kind, run] of Object.entries(kinds)) {
         })
         const ran = yield* run(cascaded, { anthropic: [better] })
         assert.deepStrictEqual([ran.openai.length, ran.anthropic.length], [0, 1])
+        // What a tier just has is enough.
+        const exactly = Llm.make<Llm.Error<typeof llm>, OpenAi | Anthropic>({
+          plan: llm.plan,
+          open: (call) => Fallback.withMinimumQuality(llm.open(call), small.quality)
+        })
+        assert.strictEqual((yield* run(exactly, { openai: [good] })).openai.length, 1)
       }))
 
     it.effect("fails where nobody has that quality", () =>
