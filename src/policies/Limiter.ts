@@ -10,7 +10,9 @@
  *   refuses or slows down.
  * - `requestsPerMinute` and `tokensPerMinute` are token buckets: a minute's worth at once, refilled steadily, shared by all
  *   processes under {@link layerRedis}. Tokens are taken by an estimate, and what an answer used beyond it is taken afterwards.
- * - What a provider's headers say is left counts too: where nothing is, calls wait until it is whole again.
+ * - What a provider's headers say is left counts too: where nothing is, calls wait until as much as they need has flowed in.
+ * - What was not sent costs nothing: a call that goes away while it waits, that a policy inside refuses, or whose account has
+ *   been told to wait, gives back what it took of the minute's limits.
  * - Interactive calls go before batch calls ({@link withPriority}); within a priority, who comes first goes first.
  *
  * **What goes inside, what outside**
@@ -27,6 +29,9 @@
  *   a provider counts by the clock's minute, set half.
  * - Fleets count by the clocks of their machines, which should agree within a fraction of a second.
  * - Headers and latencies are kept by key: models with quotas of their own should have keys of their own, which is the default.
+ * - Headers are read as those of buckets that refill steadily, as OpenAI's and Anthropic's do. Of a provider that counts by fixed
+ *   windows a call may be sent too early: that is refused once, and a retry outside waits for what the refusal asks.
+ * - `Saturated` says "in a minute" of every limit on requests and tokens; the window of a header may be another one.
  *
  * @since 0.1.0
  */
@@ -46,6 +51,7 @@ import * as Plan from "../core/Plan.ts"
 import { Buckets } from "./internal/limiterBuckets.ts"
 import { Entry, Gate } from "./internal/limiterGate.ts"
 import { type Adaptive, estimateTokens, type GateLimits, gateLimits, type Limits } from "./internal/limiterLimits.ts"
+import { MemoryBuckets } from "./internal/limiterMemory.ts"
 import { hold, listening, settle } from "./internal/limiterPermit.ts"
 import { admit } from "./internal/limiterTurn.ts"
 
@@ -187,17 +193,36 @@ export interface Options {
  * Calls in flight are counted in this process; requests and tokens per minute in the store, under the key of the limiter and
  * `:requests` or `:tokens`. Limits that cannot be are a `RangeError`: at once, or, of a function, when a key is first used.
  *
+ * What an answer used beyond its estimate, and what is given back, is written while the answer is handed on already. A layer that
+ * closes waits for such writes, for `storeTimeout` at most.
+ *
+ * **Gotchas**
+ *
+ * `RateLimiter.layerStoreMemory` of effect never forgets a bucket: with a key for each tenant, use {@link layerMemory}. What is
+ * given back to a bucket of it that is full already is one too many, until the next one would have flowed in.
+ *
  * @category layers
  * @since 0.1.0
  */
 export const layer = (options: Options): Layer.Layer<Limiter, never, RateLimiter.RateLimiterStore> => {
   const timeout = Duration.toMillis(Duration.fromInputUnsafe(options.storeTimeout ?? "250 millis"))
   if (!(timeout > 0)) throw new RangeError(`Limiter.layer: storeTimeout must be longer than zero, got ${timeout} ms`)
-  return layerWith(options, timeout)
+  const make = maker(options)
+  return Layer.effect(
+    Limiter,
+    Effect.flatMap(RateLimiter.RateLimiterStore, (store) => {
+      const buckets = new Buckets(store, timeout)
+      return Effect.as(Effect.addFinalizer(() => buckets.written), make(buckets))
+    })
+  )
 }
 
 /**
  * A limiter for one process.
+ *
+ * **Details**
+ *
+ * Keys may be many: from a thousand on, those are forgotten that nobody has used for ten minutes, and buckets that are full again.
  *
  * **Example** (Two calls at a time)
  *
@@ -228,9 +253,10 @@ export const layer = (options: Options): Layer.Layer<Limiter, never, RateLimiter
  * @category layers
  * @since 0.1.0
  */
-export const layerMemory = (options: Options): Layer.Layer<Limiter> =>
-  // Fresh: two limiters with the same keys are two.
-  layerWith(options, undefined).pipe(Layer.provide(Layer.fresh(RateLimiter.layerStoreMemory)))
+export const layerMemory = (options: Options): Layer.Layer<Limiter> => {
+  const make = maker(options)
+  return Layer.sync(Limiter, () => make(new Buckets(new MemoryBuckets(), undefined)))
+}
 
 /**
  * A limiter of which all processes share the requests and tokens per minute, through Redis.
@@ -250,10 +276,8 @@ export const layerRedis = (
     Layer.provide(RateLimiter.layerStoreRedis({ prefix: options.prefix ?? "bulwark:limiter:" }))
   )
 
-const layerWith = (
-  options: Options,
-  timeout: number | undefined
-): Layer.Layer<Limiter, never, RateLimiter.RateLimiterStore> => {
+/** Checks what can be checked now, and makes limiters. */
+const maker = (options: Options): (buckets: Buckets) => Limiter => {
   const { limits } = options
   const fixed = typeof limits === "function" ? undefined : gateLimits(limits)
   const limitsOf = (key: string): GateLimits | undefined => {
@@ -261,19 +285,16 @@ const layerWith = (
     const own = limits(key)
     return own === undefined ? undefined : gateLimits(own)
   }
-  return Layer.effect(
-    Limiter,
-    Effect.map(RateLimiter.RateLimiterStore, (store): Limiter => {
-      const gates = makeGates(limitsOf)
-      return {
-        [TypeId]: TypeId,
-        status: (key) => Effect.sync(() => statusOf(gates(key))),
-        gate: gates,
-        buckets: new Buckets(store, timeout),
-        estimateTokens: options.estimateTokens ?? estimateTokens
-      }
-    })
-  )
+  return (buckets) => {
+    const gates = makeGates(limitsOf)
+    return {
+      [TypeId]: TypeId,
+      status: (key) => Effect.sync(() => statusOf(gates(key))),
+      gate: gates,
+      buckets,
+      estimateTokens: options.estimateTokens ?? estimateTokens
+    }
+  }
 }
 
 /** How many gates there may be before those are looked for that nobody uses. */
@@ -493,6 +514,7 @@ function enforced<E, R>(
           entry.tokens = tokens > 0 ? Math.ceil(tokens) : 0
         }
         const send = Effect.suspend(() => {
+          entry.passedOn = true
           const opened = self.open(listening(entry))
           return call.mode === "whole" ? opened : Effect.flatMap(opened, (opened) => hold(entry, buckets, opened))
         })

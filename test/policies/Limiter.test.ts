@@ -339,6 +339,18 @@ describe("the permit of a stream", () => {
     }).pipe(Effect.provide(layer))
   })
 
+  it.effect("is given back where a whole call ends with a stream, which it ought not", () => {
+    const wrong = Llm.make({
+      plan: openai.plan,
+      open: () => Effect.succeed(Opened.flow(Stream.never))
+    }).pipe(Limiter.enforce())
+    return Effect.gen(function*() {
+      const fiber = yield* fork(Effect.exit(text(wrong)))
+      assert.deepStrictEqual(yield* Limiter.status(key), { ...idle, limit: 1 })
+      yield* Fiber.interrupt(fiber)
+    }).pipe(Effect.provide(Limiter.layerMemory({ limits: { concurrency: 1 } })))
+  })
+
   it.effect("is given back where a stream's call ends with a whole answer", () => {
     const { layer } = world({ concurrency: 1 }, [ScriptedProvider.fail("Overloaded")])
     const degrading = openai.pipe(Llm.orElseSucceed(() => "no"), Limiter.enforce())

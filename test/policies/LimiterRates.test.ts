@@ -1,6 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Duration, Effect, type Exit, Fiber, Layer, Logger, References, Stream } from "effect"
-import { type Call, Limiter, Llm, LlmError, type Usage } from "effect-bulwark"
+import {
+  Clock,
+  Duration,
+  Effect,
+  type Exit,
+  Fiber,
+  Layer,
+  Logger,
+  References,
+  Schedule,
+  type Scope,
+  Stream
+} from "effect"
+import { type Call, Limiter, Llm, LlmError, type Opened, type Usage } from "effect-bulwark"
 import type { Provider } from "effect-bulwark/providers"
 import { ScriptedProvider } from "effect-bulwark/testing"
 import { RateLimiter } from "effect/persistence"
@@ -125,6 +137,96 @@ describe("requests per minute", () => {
       const exit = yield* Effect.exit(probe.watch(text(bounded)))
       assert.deepStrictEqual((yield* saturated(exit)).retryAfter, 30_000)
       assert.strictEqual(probe.timers() + probe.fibers(), 0)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("refuse at once what would wait past a candidate's share of the deadline", () => {
+    const { layer, times } = world({ requestsPerMinute: 2 })
+    const other = ScriptedProvider.make(Anthropic, () => ScriptedProvider.text("Bonjour"))
+    // 30 seconds to wait, of 36; but a quarter is the fallback's.
+    const both = llm.pipe(Llm.orElse(anthropic), Llm.timeout({ total: "36 seconds" }))
+    return Effect.gen(function*() {
+      const receipts = makeReceipts()
+      yield* Effect.replicateEffect(text(llm), 2)
+      const fiber = yield* fork(receipts.observe(text(both)))
+      yield* TestClock.adjust("30 seconds")
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(other.calls.map((call) => call.at), [0])
+      assert.deepStrictEqual(receipts.only().events.map((event) => [event.type, event.reason]), [
+        ["rejected", "Saturated"],
+        ["fallback", "Saturated"]
+      ])
+      assert.strictEqual(times().length, 2)
+    }).pipe(Effect.provide([layer, other.layer]))
+  })
+
+  for (const [kind, ask] of [["full answers", text], ["streams", stream]] as const) {
+    it.effect(`are not used up by ${kind} of an account that has been told to wait, nor are tokens`, () => {
+      const left = { resource: "requests", limit: undefined, remaining: 30, resetsAt: 60_000 }
+      const { layer, times } = world(
+        { requestsPerMinute: 6, tokensPerMinute: 600, queue: { maxWait: 0 } },
+        (_, index) =>
+          index === 0
+            ? {
+              ...ScriptedProvider.fail(new LlmError.RateLimited({ retryAfter: Duration.seconds(1) })),
+              response: 0,
+              rateLimits: [left]
+            }
+            : ScriptedProvider.text("Hello!", { usage: usage(1, 1) }),
+        { estimateTokens: () => 100 }
+      )
+      return Effect.gen(function*() {
+        for (let index = 0; index <= 40; index++) {
+          const error = yield* Effect.flip(ask(llm))
+          assert(error instanceof LlmError.RateLimited, `it failed with ${error._tag}`)
+          assert.strictEqual(error.parked === true, index > 0)
+        }
+        assert.deepStrictEqual(times(), [0])
+        yield* TestClock.adjust("1 second")
+        yield* Effect.replicateEffect(ask(llm), 5)
+        assert.deepStrictEqual(times(), [0, 1_000, 1_000, 1_000, 1_000, 1_000])
+        // The first one was sent, and cost what it cost.
+        assert.strictEqual((yield* saturated(yield* Effect.exit(ask(llm)))).resource, "requests")
+      }).pipe(Effect.provide(layer))
+    })
+  }
+
+  it.effect("are not used up by what a limiter or a breaker inside refuses", () => {
+    const { layer, times } = world({ requestsPerMinute: 3 }, undefined)
+    let open = true
+    const refusing = Llm.make({
+      plan: openai.plan,
+      open: (call: Call.Call): Effect.Effect<Opened.Opened, LlmError.LlmError, OpenAi | Scope.Scope> =>
+        open
+          ? Effect.fail(new LlmError.CircuitOpen({ key: "openai", retryAfter: Duration.seconds(1) }))
+          : openai.open(call)
+    }).pipe(Limiter.enforce())
+    return Effect.gen(function*() {
+      for (let index = 0; index < 10; index++) {
+        assert.strictEqual((yield* Effect.flip(text(refusing)))._tag, "CircuitOpen")
+      }
+      open = false
+      yield* Effect.replicateEffect(text(refusing), 3)
+      assert.deepStrictEqual(times(), [0, 0, 0])
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("are used up by a request that was sent before the account was told to wait", () => {
+    const { layer, times } = world(
+      { requestsPerMinute: 3, queue: { maxWait: 0 } },
+      () => ScriptedProvider.fail(new LlmError.RateLimited({ retryAfter: Duration.seconds(1) }))
+    )
+    // The second attempt is parked, the first one was not.
+    const retrying = openai.pipe(Llm.retry(Schedule.recurs(1)), Limiter.enforce())
+    return Effect.gen(function*() {
+      const ran: Array<string> = []
+      for (let index = 0; index < 4; index++) {
+        const fiber = yield* fork(Effect.flip(text(retrying.pipe(Llm.timeout({ total: "10 minutes" })))))
+        yield* TestClock.adjust("5 seconds")
+        ran.push((yield* Fiber.join(fiber))._tag)
+      }
+      assert.deepStrictEqual(ran, ["RateLimited", "RateLimited", "RateLimited", "Saturated"])
+      assert.isAtLeast(times().length, 3)
     }).pipe(Effect.provide(layer))
   })
 
@@ -355,6 +457,66 @@ describe("tokens per minute", () => {
     }).pipe(Effect.provide(layer))
   })
 
+  it.effect("that are waited for, and not to the end, cost no request", () => {
+    // Two requests a minute: one taken and kept would be missed for half of one.
+    const { layer, times } = world(
+      { requestsPerMinute: 2, tokensPerMinute: 60, queue: { size: 1, maxWait: "90 seconds" } },
+      () => ScriptedProvider.text("Hello!", { usage: usage(1, 1) }),
+      { estimateTokens: (request) => request.settings.maxOutputTokens ?? 1 }
+    )
+    const large = llm.pipe(Llm.withSettings({ maxOutputTokens: 60 }))
+    const batch = <A, E, R>(effect: Effect.Effect<A, E, R>) => fork(Limiter.withPriority(effect, "batch"))
+    return Effect.gen(function*() {
+      const probe = yield* makeProbe
+      yield* text(llm)
+      yield* TestClock.adjust("30 seconds")
+      yield* text(llm)
+      // One request is left, and 59 tokens: interrupted at the turn ...
+      const first = yield* fork(probe.watch(text(large)))
+      yield* TestClock.adjust("100 millis")
+      yield* Fiber.interrupt(first)
+      // ... and pushed aside, to be refused for another interactive call.
+      const second = yield* batch(probe.watch(Effect.exit(text(large))))
+      const third = yield* fork(probe.watch(text(large)))
+      assert.deepStrictEqual((yield* Limiter.status(key)).queued, { interactive: 1, batch: 1 })
+      const fourth = yield* fork(probe.watch(text(large)))
+      assert.strictEqual((yield* saturated(yield* Fiber.join(second))).reason, "queueFull")
+      yield* Fiber.interrupt(third)
+      yield* Fiber.interrupt(fourth)
+      yield* text(llm)
+      assert.deepStrictEqual(times(), [0, 30_000, 30_100])
+      assert.strictEqual(probe.timers() + probe.fibers(), 0)
+      const { resource } = yield* saturated(
+        yield* Effect.exit(text(llm.pipe(Llm.timeout({ total: "1 second" }))))
+      )
+      assert.strictEqual(resource, "requests")
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("that are waited for by one who was pushed aside cost no request when it gives up", () => {
+    const { layer, times } = world(
+      { requestsPerMinute: 3, tokensPerMinute: 60, queue: { maxWait: "5 seconds" } },
+      () => ScriptedProvider.text("Hello!", { usage: usage(1, 1) }),
+      { estimateTokens: (request) => request.settings.maxOutputTokens ?? 1 }
+    )
+    const sized = (maxOutputTokens: number) => text(llm.pipe(Llm.withSettings({ maxOutputTokens })))
+    return Effect.gen(function*() {
+      yield* sized(6)
+      // Two requests are left, and 54 tokens: 4 seconds to wait, of 5.
+      const aside = yield* fork(Limiter.withPriority(Effect.exit(sized(58)), "batch"))
+      yield* TestClock.adjust("1 second")
+      // It takes its place, and would be done after 5 seconds of its own.
+      const other = yield* fork(sized(60))
+      assert.deepStrictEqual((yield* Limiter.status(key)).queued, { interactive: 1, batch: 1 })
+      yield* TestClock.adjust("4 seconds")
+      assert.strictEqual((yield* saturated(yield* Fiber.join(aside))).resource, "tokens")
+      yield* Fiber.interrupt(other)
+      yield* Effect.replicateEffect(text(llm), 2)
+      assert.deepStrictEqual(times(), [0, 5_000, 5_000])
+      assert.strictEqual((yield* saturated(yield* Effect.exit(text(llm)))).resource, "requests")
+    }).pipe(Effect.provide(layer))
+  })
+
   it.effect("of an estimate that is no number are none", () => {
     const { layer, times } = world({ tokensPerMinute: 10 }, undefined, { estimateTokens: () => Number.NaN })
     return Effect.gen(function*() {
@@ -366,7 +528,7 @@ describe("tokens per minute", () => {
 
 describe("what headers say", () => {
   type Says = (index: number) => ReadonlyArray<Call.RateLimit>
-  const limits = (resource: string, remaining: number, resetsAt: number, limit = 100): Call.RateLimit => ({
+  const limits = (resource: string, remaining: number, resetsAt: number, limit?: number): Call.RateLimit => ({
     resource,
     limit,
     remaining,
@@ -399,7 +561,7 @@ describe("what headers say", () => {
     }
   }
 
-  it.effect("nothing is left: calls wait until it is whole again", () => {
+  it.effect("nothing is left, of nobody knows how much: calls wait until it is whole again", () => {
     const { layer, times } = saying((index) => [limits("requests", index === 0 ? 0 : 50, 20_000)])
     return Effect.gen(function*() {
       const receipts = makeReceipts()
@@ -417,7 +579,7 @@ describe("what headers say", () => {
   })
 
   it.effect("longer than anyone may wait: refused at once", () => {
-    const { layer, times } = saying(() => [limits("requests", 0, 40_000)])
+    const { layer, times } = saying(() => [limits("requests", 0, 40_000, 1)])
     return Effect.gen(function*() {
       yield* text(llm)
       yield* TestClock.adjust("5 seconds")
@@ -425,7 +587,7 @@ describe("what headers say", () => {
       assert.deepStrictEqual(yield* saturated(exit), {
         resource: "requests",
         reason: "waitTooLong",
-        limit: 100,
+        limit: 1,
         queued: 0,
         retryAfter: 35_000
       })
@@ -433,6 +595,194 @@ describe("what headers say", () => {
       const bounded = yield* Effect.exit(text(llm.pipe(Llm.timeout({ total: "10 seconds" }))))
       assert.strictEqual((yield* saturated(bounded)).reason, "waitTooLong")
     }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("nothing is left of what refills steadily: calls wait for as much as they need", () => {
+    // One a second.
+    const { layer, times } = saying((index) => index === 0 ? [limits("requests", 0, 60_000, 60)] : [])
+    return Effect.gen(function*() {
+      yield* text(llm)
+      const fibers = yield* Effect.replicateEffect(fork(text(llm)), 3)
+      yield* TestClock.adjust("3500 millis")
+      yield* Fiber.joinAll(fibers)
+      assert.deepStrictEqual(times, [0, 1_000, 2_000, 3_000])
+      // What has flowed in since is there.
+      yield* TestClock.adjust("2500 millis")
+      yield* Effect.replicateEffect(text(llm), 3)
+      assert.deepStrictEqual(times.slice(4), [6_000, 6_000, 6_000])
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("tokens of what refills steadily are waited for by the estimate", () => {
+    const { layer, times } = saying((index) => index === 0 ? [limits("tokens", 10, 59_000, 600)] : [])
+    return Effect.gen(function*() {
+      yield* text(llm)
+      const fibers = yield* Effect.replicateEffect(fork(text(llm)), 2)
+      yield* TestClock.adjust("6 seconds")
+      yield* Fiber.joinAll(fibers)
+      // Ten a second: 20 are missing, and then 30.
+      assert.deepStrictEqual(times, [0, 2_000, 5_000])
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("however many were sent since, what is whole again is waited for no longer", () => {
+    const { layer, times } = saying((index) => index === 0 ? [limits("requests", 5, 6_000, 10)] : [], { delay: 1_000 })
+    return Effect.gen(function*() {
+      const fibers = yield* Effect.replicateEffect(fork(text(llm)), 30)
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.joinAll(fibers)
+      const next = yield* fork(text(llm))
+      yield* TestClock.adjust("6 seconds")
+      yield* Fiber.join(next)
+      assert.strictEqual(times.at(-1), 6_000)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("is held for an hour at most, and a day's limit is waited for as it refills", () => {
+    const day = 86_400_000
+    const { layer } = saying(() => [limits("requests", 0, day)])
+    const daily = saying((index) => index === 0 ? [limits("requests", 0, day, 14_400)] : [])
+    return Effect.gen(function*() {
+      yield* Effect.gen(function*() {
+        yield* text(llm)
+        assert.strictEqual((yield* saturated(yield* Effect.exit(text(llm)))).retryAfter, 3_600_000)
+      }).pipe(Effect.provide(layer))
+      yield* Effect.gen(function*() {
+        yield* text(llm)
+        const fiber = yield* fork(text(llm))
+        yield* TestClock.adjust("6 seconds")
+        yield* Fiber.join(fiber)
+        assert.deepStrictEqual(daily.times, [0, 6_000])
+      }).pipe(Effect.provide(daily.layer))
+    })
+  })
+
+  it.effect("of a bucket that refills: none is refused that it has room for, and none waits long", () => {
+    let level = 60
+    let at = 0
+    let refused = 0
+    const provider: Provider.Provider = {
+      whole: (request) =>
+        Effect.flatMap(Clock.currentTimeMillis, (now) => {
+          level = Math.min(60, level + (now - at) / 1_000)
+          at = now
+          const fits = level >= 1
+          if (fits) level--
+          else refused++
+          request.onResponse?.([limits("requests", Math.floor(level), now + (60 - level) * 1_000, 60)])
+          return !fits ? Effect.fail(new LlmError.RateLimited({})) : Effect.succeed([
+            { type: "text", text: "Hello!" },
+            { type: "finish", reason: "stop", usage: usage(1, 1) }
+          ])
+        }),
+      stream: () => Stream.empty
+    }
+    return Effect.gen(function*() {
+      const receipts = makeReceipts()
+      yield* Effect.replicateEffect(text(llm), 60)
+      const fibers = yield* Effect.forEach(
+        Array.from({ length: 126 }, (_, index) => Math.round((index + 1) * 1_000 / 0.7)),
+        (at) => fork(Effect.andThen(Effect.sleep(at), receipts.observe(text(llm))))
+      )
+      yield* TestClock.adjust("5 minutes")
+      yield* Fiber.joinAll(fibers)
+      const waits = receipts.seen.flatMap((receipt) => receipt.events).map((event) => event.delayMillis ?? 0)
+      assert.isAtMost(Math.max(0, ...waits), 1_000)
+      assert.strictEqual(refused, 0)
+    }).pipe(Effect.provide([Layer.succeed(OpenAi, provider), Limiter.layerMemory({ limits: {} })]))
+  })
+
+  /** Says once that five are left, of nobody knows how many, and then has no connection for a while. */
+  const disconnecting = (failures: number) =>
+    ScriptedProvider.make(OpenAi, (_, index) =>
+      index === 0
+        ? { ...ScriptedProvider.text("Hello!"), rateLimits: [limits("requests", 5, 20_000)] }
+        : index <= failures
+        ? ScriptedProvider.fail("ConnectionFailed")
+        : ScriptedProvider.text("Hello!"))
+
+  for (const [kind, ask] of [["full answers", text], ["streams", stream]] as const) {
+    it.effect(`is not used up by ${kind} for which there was no connection`, () => {
+      const provider = disconnecting(20)
+      return Effect.gen(function*() {
+        yield* ask(llm)
+        for (let index = 0; index < 20; index++) {
+          assert.strictEqual((yield* Effect.flip(ask(llm)))._tag, "ConnectionFailed")
+        }
+        yield* Effect.replicateEffect(ask(llm), 5)
+        const fiber = yield* fork(ask(llm))
+        yield* TestClock.adjust("20 seconds")
+        yield* Fiber.join(fiber)
+        assert.deepStrictEqual(provider.calls.slice(20).map((call) => call.at), [0, 0, 0, 0, 0, 0, 20_000])
+      }).pipe(Effect.provide([provider.layer, Limiter.layerMemory({ limits: {} })]))
+    })
+  }
+
+  it.effect("is counted right where an answer is overtaken by connections that fail", () => {
+    const script = (_: Provider.Request, index: number): ScriptedProvider.Step => {
+      switch (index) {
+        case 0:
+          return { ...ScriptedProvider.text("Hello!", { delay: 2_000 }), rateLimits: [limits("requests", 2, 20_000)] }
+        case 1:
+        case 2:
+          return ScriptedProvider.fail("ConnectionFailed", { delay: 1_000 })
+        default:
+          return ScriptedProvider.text("Hello!")
+      }
+    }
+    const provider = ScriptedProvider.make(OpenAi, script)
+    return Effect.gen(function*() {
+      const fibers = yield* Effect.replicateEffect(fork(Effect.exit(text(llm))), 3)
+      yield* TestClock.adjust("2 seconds")
+      yield* Effect.forEach(fibers, Fiber.join)
+      const next = yield* Effect.replicateEffect(fork(text(llm)), 3)
+      yield* TestClock.adjust("20 seconds")
+      yield* Fiber.joinAll(next)
+      // Two, and no more than two.
+      assert.deepStrictEqual(provider.calls.slice(3).map((call) => call.at), [2_000, 2_000, 20_000])
+    }).pipe(Effect.provide([provider.layer, Limiter.layerMemory({ limits: {} })]))
+  })
+
+  it.effect("is not used up by a call that goes away as its turn comes", () => {
+    const script = (_: Provider.Request, index: number): ScriptedProvider.Step =>
+      index === 0
+        ? { ...ScriptedProvider.text("Hello!"), rateLimits: [limits("requests", 2, 20_000)] }
+        : index === 1
+        ? ScriptedProvider.silence
+        : ScriptedProvider.text("Hello!")
+    const provider = ScriptedProvider.make(OpenAi, script)
+    return Effect.gen(function*() {
+      yield* text(llm)
+      const silent = yield* fork(text(llm))
+      const next = yield* fork(text(llm))
+      // The permit of the first is handed to the second, which is on its way out.
+      silent.interruptUnsafe()
+      next.interruptUnsafe()
+      yield* Fiber.await(silent)
+      yield* Fiber.await(next)
+      yield* text(llm)
+      assert.deepStrictEqual(provider.calls.map((call) => call.at), [0, 0, 0])
+    }).pipe(Effect.provide([provider.layer, Limiter.layerMemory({ limits: { concurrency: 1 } })]))
+  })
+
+  it.effect("is used up by those that have had a response, whatever they fail with, or may have reached it", () => {
+    const script = (_: Provider.Request, index: number): ScriptedProvider.Step =>
+      index === 0
+        ? { ...ScriptedProvider.text("Hello!"), rateLimits: [limits("requests", 2, 20_000)] }
+        : index === 1
+        ? ScriptedProvider.silence
+        : { parts: [], response: 0, ending: new LlmError.ConnectionFailed({}) }
+    const provider = ScriptedProvider.make(OpenAi, script)
+    return Effect.gen(function*() {
+      yield* text(llm)
+      const silent = yield* fork(text(llm))
+      yield* Fiber.interrupt(silent)
+      yield* Effect.exit(text(llm))
+      const fiber = yield* fork(Effect.exit(text(llm)))
+      yield* TestClock.adjust("20 seconds")
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(provider.calls.map((call) => call.at), [0, 0, 0, 20_000])
+    }).pipe(Effect.provide([provider.layer, Limiter.layerMemory({ limits: {} })]))
   })
 
   it.effect("fewer tokens than the next call is taken to need: it waits", () => {
@@ -473,7 +823,7 @@ describe("what headers say", () => {
 
   it.effect("input or output tokens that are used up are waited for", () => {
     const { layer, times } = saying((index) => [
-      limits("input-tokens", index === 0 ? 0 : 10, 10_000),
+      limits("input-tokens", index === 0 ? 0 : 10, 10_000, index === 0 ? undefined : 100),
       limits("output-tokens", 10, 50_000),
       limits("something-else", 0, 50_000)
     ])
@@ -484,6 +834,24 @@ describe("what headers say", () => {
       yield* Fiber.join(fiber)
       assert.deepStrictEqual(times, [0, 10_000])
     }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("input or output tokens that refill steadily are waited for by their part of the estimate", () => {
+    const run = (resource: string, at: number) => {
+      let start = 0
+      // Ten a second; 30 in all, of which 5 are for the answer.
+      const { layer, times } = saying((index) => index === 0 ? [limits(resource, 0, start + 60_000, 600)] : [])
+      const asking = llm.pipe(Llm.withSettings({ maxOutputTokens: 5 }))
+      return Effect.gen(function*() {
+        start = yield* Clock.currentTimeMillis
+        yield* text(asking)
+        const fiber = yield* fork(text(asking))
+        yield* TestClock.adjust("10 seconds")
+        yield* Fiber.join(fiber)
+        assert.deepStrictEqual(times.map((at) => at - start), [0, at])
+      }).pipe(Effect.provide(layer))
+    }
+    return Effect.andThen(run("input-tokens", 2_500), run("output-tokens", 500))
   })
 
   it.effect("what was sent since is counted", () => {
@@ -658,6 +1026,52 @@ describe("a store", () => {
       assert.strictEqual(LlmError.tagOf(yield* Effect.flip(yield* Fiber.join(fiber))), "StoreUnavailable")
       assert.strictEqual(asked, 2)
       assert.strictEqual(probe.timers() + probe.fibers(), 0)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("that hangs when a debt is due does not keep an answer, and has written it when the layer is gone", () => {
+    const written: Array<number> = []
+    const { layer } = withStore(
+      (options) =>
+        options.allowOverflow
+          ? Effect.andThen(Effect.sleep("100 millis"), Effect.sync(() => [written.push(options.tokens), 0] as const))
+          : Effect.succeed([1, 0] as const),
+      { tokensPerMinute: 1_000 }
+    )
+    return Effect.gen(function*() {
+      const probe = yield* makeProbe
+      const answers = yield* fork(
+        Effect.gen(function*() {
+          const whole = yield* Llm.generateText(llm, question)
+          yield* stream(llm)
+          const at = yield* Clock.currentTimeMillis
+          assert.deepStrictEqual([whole.text, at, written.length], ["Hello!", 0, 0])
+        }).pipe(probe.watch, Effect.provide(layer))
+      )
+      // The layer waits for what is being written, and no longer.
+      assert.isUndefined(answers.pollUnsafe())
+      yield* TestClock.adjust("100 millis")
+      yield* Fiber.join(answers)
+      assert.strictEqual(written.length, 2)
+      assert.strictEqual(probe.timers() + probe.fibers(), 0)
+    })
+  })
+
+  it.effect("that was not there to take from is given nothing back", () => {
+    const asked: Array<number> = []
+    const { layer } = withStore((options) => {
+      asked.push(options.tokens)
+      return asked.length === 1 ? broken(options) : Effect.succeed([1, 0] as const)
+    })
+    const refusing = Llm.make({
+      plan: openai.plan,
+      open: () => Effect.fail(new LlmError.RateLimited({ parked: true }))
+    }).pipe(Limiter.enforce())
+    return Effect.gen(function*() {
+      yield* Effect.exit(text(refusing))
+      assert.deepStrictEqual(asked, [1])
+      yield* Effect.exit(text(refusing))
+      assert.deepStrictEqual(asked, [1, 1, -1])
     }).pipe(Effect.provide(layer))
   })
 

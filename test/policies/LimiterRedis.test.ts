@@ -1,5 +1,5 @@
 import { assert, it } from "@effect/vitest"
-import { Context, Effect, Layer, Logger } from "effect"
+import { Context, Duration, Effect, Layer, Logger, Schedule } from "effect"
 import { Limiter, Llm, LlmError } from "effect-bulwark"
 import { ScriptedProvider } from "effect-bulwark/testing"
 import { Redis } from "effect/persistence"
@@ -55,8 +55,14 @@ TestRedis.describeRedis("a fleet's limiters, in Redis", () => {
 
   it.live("share the tokens of a minute, and what an answer used beyond the estimate", () =>
     Effect.gen(function*() {
-      const { calls, one, other } = yield* fleet({ tokensPerMinute: 100, queue: { maxWait: 0 } }, 95)
+      const { calls, one, other, prefix } = yield* fleet({ tokensPerMinute: 100, queue: { maxWait: 0 } }, 95)
       assert.strictEqual((yield* one)._tag, "Success")
+      // An answer is handed on before what it used is written.
+      const redis = yield* Redis.Redis
+      yield* Effect.repeat(
+        redis.send<string>("GET", `${prefix}openai/gpt-5-mini:tokens`),
+        { schedule: Schedule.spaced("5 millis"), until: (left) => Number(left) < 90 }
+      )
       // 5 are left, whoever asks.
       for (const process of [other, one]) {
         const error = yield* Effect.flip(yield* process)
@@ -64,6 +70,31 @@ TestRedis.describeRedis("a fleet's limiters, in Redis", () => {
         assert.strictEqual(error.resource, "tokens")
       }
       assert.strictEqual(calls.length, 1)
+    }).pipe(Effect.provide(TestRedis.layer)))
+
+  it.live("have what was not sent back, all of it and no more", () =>
+    Effect.gen(function*() {
+      const prefix = TestRedis.prefix()
+      const provider = ScriptedProvider.make(OpenAi, (_, index) =>
+        index === 0
+          ? ScriptedProvider.fail(new LlmError.RateLimited({ retryAfter: Duration.seconds(2) }))
+          : ScriptedProvider.text("Hello!", { usage: { inputTokens: { total: 1 }, outputTokens: { total: 0 } } }))
+      const layer = Limiter.layerRedis({
+        limits: { requestsPerMinute: 5, tokensPerMinute: 50, queue: { maxWait: 0 } },
+        prefix,
+        estimateTokens: () => 10,
+        storeTimeout: "5 seconds"
+      }).pipe(Layer.provide(TestRedis.layer), Layer.merge(provider.layer))
+      yield* Effect.gen(function*() {
+        for (let index = 0; index < 20; index++) {
+          const error = yield* Effect.flip(Llm.generateText(llm, question))
+          assert(error instanceof LlmError.RateLimited, `it failed with ${error._tag}`)
+        }
+        yield* Effect.sleep("2050 millis")
+        const exits = yield* Effect.replicateEffect(ask, 10)
+        assert.strictEqual(successes(exits), 4)
+        assert.strictEqual(provider.calls.length, 5)
+      }).pipe(Effect.provide(layer))
     }))
 
   it.live("wait for what refills", () =>

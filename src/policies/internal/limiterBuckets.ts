@@ -7,10 +7,11 @@
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type { RateLimiterStore } from "effect/persistence/RateLimiter"
+import * as Fiber from "effect/Fiber"
 import { UnhandledLogLevel } from "effect/References"
 import { StoreUnavailable } from "../../core/LlmError.ts"
 import type { Entry } from "./limiterGate.ts"
+import type { BucketStore } from "./limiterMemory.ts"
 
 /** After a store has not answered in time it is not asked, in milliseconds: or every call in turn would wait for it. */
 const restMillis = 1_000
@@ -18,12 +19,13 @@ const restMillis = 1_000
 const minute = 60_000
 
 export class Buckets {
-  private readonly store: RateLimiterStore["Service"]
+  private readonly store: BucketStore
   /** In milliseconds; absent where the store cannot hang. */
   private readonly timeout: number | undefined
   private restsUntil = Number.NEGATIVE_INFINITY
+  private readonly writes = new Set<Fiber.Fiber<void>>()
 
-  constructor(store: RateLimiterStore["Service"], timeout: number | undefined) {
+  constructor(store: BucketStore, timeout: number | undefined) {
     this.store = store
     this.timeout = timeout
   }
@@ -44,9 +46,15 @@ export class Buckets {
       }
       if (this.rests(entry)) return unavailable()
       return Effect.matchCauseEffect(this.ask(entry, resource, amount, limit, false), {
-        onSuccess: ([remaining, elapsed]) =>
+        onSuccess: ([remaining, elapsed]) => {
+          if (remaining >= 0) {
+            if (resource === "requests") entry.requestsTaken = amount
+            else entry.tokensTaken = amount
+            return Effect.succeed(0)
+          }
           // A fraction of a millisecond is no time to sleep for.
-          Effect.succeed(remaining >= 0 ? 0 : Math.max(1, Math.ceil(Math.ceil(-remaining) * minute / limit - elapsed))),
+          return Effect.succeed(Math.max(1, Math.ceil(Math.ceil(-remaining) * minute / limit - elapsed)))
+        },
         onFailure: (cause): Effect.Effect<number, StoreUnavailable> =>
           Cause.hasInterruptsOnly(cause)
             ? Effect.failCause(Cause.map(cause, absurd))
@@ -61,8 +69,50 @@ export class Buckets {
     })
   }
 
-  /** Gives an amount back, or takes more than there is: what a call turned out to cost. */
-  settle(entry: Entry, resource: "requests" | "tokens", amount: number, limit: number): Effect.Effect<void> {
+  /** Takes more tokens than there are: what an answer has used beyond the estimate. */
+  owe(entry: Entry, tokens: number, limit: number): Effect.Effect<void> {
+    return this.afterwards(this.settle(entry, "tokens", tokens, limit))
+  }
+
+  /** Gives back what a call took that was not sent. */
+  giveBack(entry: Entry): Effect.Effect<void> {
+    const { requestsTaken, tokensTaken } = entry
+    if (requestsTaken === 0 && tokensTaken === 0) return Effect.void
+    entry.requestsTaken = 0
+    entry.tokensTaken = 0
+    const { gate } = entry
+    const { requests = 0, tokens = 0 } = gate.limits
+    const back = (resource: "requests" | "tokens", amount: number, limit: number): Effect.Effect<void> =>
+      amount === 0 ? Effect.void : this.settle(entry, resource, -amount, limit)
+    return this.afterwards(
+      back("requests", requestsTaken, requests).pipe(
+        Effect.andThen(back("tokens", tokensTaken, tokens)),
+        Effect.andThen(Effect.sync(() => gate.freed()))
+      )
+    )
+  }
+
+  /** Waits for what is still being written: no longer than for the store. */
+  readonly written: Effect.Effect<void> = Effect.suspend(() => Effect.asVoid(Fiber.awaitAll(this.writes)))
+
+  /** Writes what nobody waits for: an answer that has been paid for is handed on first. */
+  private afterwards(write: Effect.Effect<void>): Effect.Effect<void> {
+    return this.timeout === undefined ? write : Effect.map(
+      Effect.forkDetach(write, { startImmediately: true }),
+      (fiber) => {
+        if (fiber.pollUnsafe() !== undefined) return
+        this.writes.add(fiber)
+        fiber.addObserver(() => void this.writes.delete(fiber))
+      }
+    )
+  }
+
+  private settle(
+    entry: Entry,
+    resource: "requests" | "tokens",
+    amount: number,
+    limit: number
+  ): Effect.Effect<void> {
     return Effect.suspend(() =>
       this.rests(entry)
         ? Effect.void

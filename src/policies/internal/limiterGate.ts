@@ -10,7 +10,7 @@
  */
 import type { Call, RateLimit } from "../../core/Call.ts"
 import { AdaptiveLimit, type Outcome } from "./limiterAdaptive.ts"
-import { HeaderLimits, type Mark } from "./limiterHeaders.ts"
+import { HeaderLimits, type HeaderWait, type Mark } from "./limiterHeaders.ts"
 import type { GateLimits } from "./limiterLimits.ts"
 
 export type Resource = "concurrency" | "requests" | "tokens"
@@ -44,14 +44,22 @@ export class Entry {
   limit = 0
   /** At the turn: whether it sleeps, so that somebody else may take its place. */
   pausing = false
-  /** At the turn: when it took its request from the minute's limit, where it has. */
-  requestTakenAt: number | undefined = undefined
+  /** Whether it has had its request of the minute's limit, so that it does not take a second one. */
+  hasRequest = false
+  /** What it took from the minute's limits: nothing where it was sent without the store. */
+  requestsTaken = 0
+  tokensTaken = 0
   /** Set by whoever changes its state. */
   woken = false
   resume: (() => void) | undefined = undefined
 
   // ---- once it is sent ----
   sentAt = 0
+  /** Whether what is inside has been asked. */
+  passedOn = false
+  /** Whether a request has been sent, and whether a response to it has begun: known of calls that are listened to. */
+  attempted = false
+  responded = false
   firstPartAt: number | undefined = undefined
   round = 0
   mark: Mark | undefined = undefined
@@ -191,8 +199,26 @@ export class Gate {
   saw(entry: Entry, limits: ReadonlyArray<RateLimit>): void {
     if (limits.length === 0 || entry.mark === undefined) return
     this.headers.saw(limits, entry.mark, entry.call.recorder.now())
-    // Whoever waits for what earlier headers said may have less to wait for.
+    this.freed()
+  }
+
+  /** A call that was counted as sent has not reached the provider. */
+  unsent(entry: Entry): void {
+    if (entry.mark === undefined) return
+    this.headers.unsent(entry.mark)
+    this.freed()
+  }
+
+  /** Whoever waits at the turn may have less to wait for. */
+  freed(): void {
     if (this.turn?.pausing === true) this.turn.wake()
+  }
+
+  /** What a call has to wait for by what headers have said. */
+  headerWait(entry: Entry, now: number): HeaderWait | undefined {
+    return this.headers.isSilent()
+      ? undefined
+      : this.headers.wait(now, entry.tokens, entry.call.request.settings.maxOutputTokens ?? 0)
   }
 
   /** A call is over, or is not to be; each call once. */
@@ -222,7 +248,7 @@ export class Gate {
   }
 
   private mustTakeTurn(entry: Entry, now: number): boolean {
-    return this.hasRates || (!this.headers.isSilent() && this.headers.wait(now, entry.tokens) !== undefined)
+    return this.hasRates || this.headerWait(entry, now) !== undefined
   }
 
   private giveTurn(entry: Entry): void {

@@ -4,6 +4,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as Pull from "effect/Pull"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -22,14 +23,18 @@ export const listening = (entry: Entry): Call => {
   const { call, gate } = entry
   const readsHeaders = entry.asking.model !== undefined
   const { adapts } = gate
-  if (!adapts && !readsHeaders) return call
+  if (!adapts && !readsHeaders && !gate.hasRates) return call
   const outer = call.pulse
   return {
     ...call,
     pulse: {
-      attempt: () => outer?.attempt(),
+      attempt: () => {
+        outer?.attempt()
+        entry.attempted = true
+      },
       response: (limits: ReadonlyArray<RateLimit>) => {
         outer?.response(limits)
+        entry.responded = true
         if (readsHeaders) gate.saw(entry, limits)
       },
       parts: (content) => {
@@ -47,11 +52,18 @@ export const settle = (
   buckets: Buckets,
   exit: Exit.Exit<Opened.Opened, unknown>
 ): Effect.Effect<void> => {
+  const { call, gate } = entry
   if (exit._tag === "Failure") {
-    entry.gate.leave(entry, outcomeOf(exit.cause))
-    return Effect.void
+    const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
+    const unsent = !entry.passedOn || (!entry.attempted && saysUnsent(error))
+    if (unsent || (!entry.responded && error instanceof LlmError.ConnectionFailed)) gate.unsent(entry)
+    gate.leave(entry, isRefusal(error) ? "refused" : "unknown")
+    return unsent ? buckets.giveBack(entry) : Effect.void
   }
-  return exit.value._tag === "Flow" ? Effect.void : served(entry, buckets, exit.value.parts)
+  if (exit.value._tag === "Whole") return served(entry, buckets, exit.value.parts)
+  // Nobody holds a permit on for the stream of a whole call, which ought to have none.
+  if (call.mode === "whole") gate.leave(entry, "unknown")
+  return Effect.void
 }
 
 /** Holds the permit until the stream has ended; the scope is the last resort, where nobody reads it to its end. */
@@ -99,13 +111,18 @@ const served = (entry: Entry, buckets: Buckets, parts: ReadonlyArray<Part>): Eff
   if (finish === undefined) return Effect.void
   const usage = Usage.fromEncoded(finish.usage)
   const owed = Usage.input(usage) + Usage.output(usage) - entry.tokens
-  return owed > 0 ? buckets.settle(entry, "tokens", owed, limit) : Effect.void
+  return owed > 0 ? buckets.owe(entry, owed, limit) : Effect.void
 }
 
-const outcomeOf = (cause: Cause.Cause<unknown>): Outcome => {
-  const error = Cause.findErrorOption(cause)
-  return error._tag === "Some" && isRefusal(error.value) ? "refused" : "unknown"
-}
+const outcomeOf = (cause: Cause.Cause<unknown>): Outcome =>
+  isRefusal(Option.getOrUndefined(Cause.findErrorOption(cause))) ? "refused" : "unknown"
+
+/** Whether a failure is one of those with which nothing is sent: for an account that waits, or by a policy inside. */
+const saysUnsent = (error: unknown): boolean =>
+  error instanceof LlmError.RateLimited
+    ? error.parked === true
+    : error instanceof LlmError.CircuitOpen || error instanceof LlmError.Saturated ||
+      error instanceof LlmError.StoreUnavailable
 
 /** Whether a failure says that too much is sent. */
 const isRefusal = (error: unknown): boolean =>

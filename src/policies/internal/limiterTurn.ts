@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import { Saturated, type StoreUnavailable } from "../../core/LlmError.ts"
 import type { Buckets } from "./limiterBuckets.ts"
 import type { Entry, Resource } from "./limiterGate.ts"
+import { openUntil } from "./reserve.ts"
 
 /**
  * Brings a call to its permit. Whoever runs it has the call leave the gate again, whatever becomes of it.
@@ -14,11 +15,9 @@ export const admit = (entry: Entry, buckets: Buckets): Effect.Effect<void, Satur
   const { gate } = entry
   const { tokens } = gate.limits
   if (tokens !== undefined && entry.tokens > tokens) return saturated(entry, "tokens", "tooLarge", tokens)
-  if (!gate.headers.isSilent()) {
-    const wait = gate.headers.wait(entry.arrivedAt, entry.tokens)
-    if (wait !== undefined && isTooLong(entry, entry.arrivedAt + wait.millis)) {
-      return saturated(entry, wait.resource, "waitTooLong", wait.limit, wait.millis)
-    }
+  const wait = gate.headerWait(entry, entry.arrivedAt)
+  if (wait !== undefined && isTooLong(entry, entry.arrivedAt + wait.millis)) {
+    return saturated(entry, wait.resource, "waitTooLong", wait.limit, wait.millis)
   }
   gate.enter(entry)
   return entry.state === "granted" ? Effect.void : advance(entry, buckets)
@@ -62,7 +61,7 @@ const takeTurn = (
 ): Effect.Effect<void, Saturated | StoreUnavailable> => {
   const { gate } = entry
   const { requests, tokens } = gate.limits
-  const wait = gate.headers.isSilent() ? undefined : gate.headers.wait(now, entry.tokens)
+  const wait = gate.headerWait(entry, now)
   if (wait !== undefined) return hold(entry, buckets, now, wait.resource, wait.limit, wait.millis)
   const pass = Effect.suspend(() => {
     gate.pass(entry)
@@ -72,11 +71,11 @@ const takeTurn = (
     buckets.take(entry, "tokens", entry.tokens, tokens),
     (millis) => millis === 0 ? pass : hold(entry, buckets, entry.call.recorder.now(), "tokens", tokens, millis)
   )
-  if (requests === undefined || entry.requestTakenAt !== undefined) return takeTokens
+  if (requests === undefined || entry.hasRequest) return takeTokens
   return Effect.flatMap(buckets.take(entry, "requests", 1, requests), (millis) => {
     const now = entry.call.recorder.now()
     if (millis > 0) return hold(entry, buckets, now, "requests", requests, millis)
-    entry.requestTakenAt = now
+    entry.hasRequest = true
     return takeTokens
   })
 }
@@ -90,15 +89,7 @@ const hold = (
   limit: number,
   millis: number
 ): Effect.Effect<void, Saturated | StoreUnavailable> => {
-  if (isTooLong(entry, now + millis)) {
-    const { requests } = entry.gate.limits
-    const failure = saturated(entry, resource, "waitTooLong", limit, millis)
-    // A request that was taken a while ago has been refilled since: to give it back would make one of it too many.
-    return requests !== undefined && entry.requestTakenAt !== undefined &&
-        now - entry.requestTakenAt < 60_000 / requests
-      ? Effect.andThen(buckets.settle(entry, "requests", -1, requests), failure)
-      : failure
-  }
+  if (isTooLong(entry, now + millis)) return saturated(entry, resource, "waitTooLong", limit, millis)
   entry.waited = true
   entry.resource = resource
   entry.limit = limit
@@ -112,8 +103,7 @@ const hold = (
   )
 }
 
-const isTooLong = (entry: Entry, until: number): boolean =>
-  until > entry.giveUpAt || (entry.call.deadline !== undefined && until >= entry.call.deadline)
+const isTooLong = (entry: Entry, until: number): boolean => until > entry.giveUpAt || until >= openUntil(entry.call)
 
 const saturated = (
   entry: Entry,
