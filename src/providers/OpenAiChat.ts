@@ -17,16 +17,14 @@
  *
  * @since 0.1.0
  */
-import * as Config from "effect/Config"
-import * as ConfigProvider from "effect/ConfigProvider"
+import type * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
-import type { Channel } from "./internal/chatExchange.ts"
-import * as Exchange from "./internal/chatExchange.ts"
+import { layerFromConfig, type MakeProvider, overChannel } from "./internal/adapter.ts"
+import { chatProtocol } from "./internal/chatProtocol.ts"
 import { makeEndpoint } from "./internal/endpoint.ts"
-import { makeSend } from "./internal/http.ts"
 import type * as Provider from "./Provider.ts"
 
 /**
@@ -94,8 +92,6 @@ export interface Options {
 
 const module = "OpenAiChat"
 
-type MakeProvider = (client: HttpClient.HttpClient) => Provider.Provider
-
 /** Checks the options at once; the client comes later. */
 const prepare = (provider: string, options: Options): MakeProvider => {
   const endpoint = makeEndpoint(module, "/chat/completions", {
@@ -115,19 +111,8 @@ const prepare = (provider: string, options: Options): MakeProvider => {
       }`
     )
   }
-  const quotaDomain = options.quotaDomain ?? "account"
-  if (quotaDomain !== "account" && quotaDomain !== "model") {
-    throw new RangeError(`${module}: \`quotaDomain\` must be "account" or "model", got ${JSON.stringify(quotaDomain)}`)
-  }
   const dialect = { maxTokensField, streamUsage: options.streamUsage ?? true, reasoningField: options.reasoningField }
-  return (client) => {
-    const channel: Channel = { provider, endpoint, dialect, send: makeSend(client, endpoint.secretHeaders) }
-    return {
-      whole: (request) => Exchange.whole(channel, request),
-      stream: (request) => Exchange.stream(channel, request),
-      ...(quotaDomain === "model" ? { quotaDomain: (request: Provider.Request) => request.model } : undefined)
-    }
-  }
+  return overChannel(module, { provider, endpoint, protocol: chatProtocol(provider, dialect) }, options.quotaDomain)
 }
 
 /**
@@ -214,18 +199,4 @@ export const layer = <Self>(
 export const layerConfig = <Self>(
   provider: Provider.Key<Self>,
   options: Config.Wrap<Options>
-): Layer.Layer<Self, Config.ConfigError, HttpClient.HttpClient> =>
-  Layer.effect(
-    provider,
-    Effect.flatMap(Config.unwrap(options), (options) =>
-      Effect.flatMap(
-        Effect.try({
-          try: () => prepare(provider.providerName, options),
-          catch: (error) =>
-            new Config.ConfigError(
-              new ConfigProvider.SourceError({ message: error instanceof Error ? error.message : "illegal options" })
-            )
-        }),
-        (makeProvider) => Effect.map(HttpClient.HttpClient, makeProvider)
-      ))
-  )
+): Layer.Layer<Self, Config.ConfigError, HttpClient.HttpClient> => layerFromConfig(provider, options, prepare)

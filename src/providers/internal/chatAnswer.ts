@@ -1,28 +1,22 @@
 /**
  * Reads a full Chat Completions answer.
  */
-import type { ProviderError } from "../../core/LlmError.ts"
 import type { AnswerPart } from "../../core/Part.ts"
+import { readObject } from "./answerBody.ts"
 import { finishedParams, readCalls, readContent } from "./chatContent.ts"
-import { finishPart, finishReason, isNativeError, metadataPart, usageField } from "./chatFinish.ts"
-import { isError, type RestoreParams } from "./chatStream.ts"
-import { classifyInBand, type Exchange, identifiers, malformed, webPage } from "./classify.ts"
-import { filteredCategories } from "./errorBody.ts"
-import { fields, isFields, isHtml, items, json, Names, text, trimBody } from "./read.ts"
-
-/** The parts of an answer, or why it is none. */
-export type Read = { readonly parts: ReadonlyArray<AnswerPart> } | { readonly failure: ProviderError }
+import { finishPart, isNativeError, usageField } from "./chatFinish.ts"
+import { classifyInBand, type Exchange, identifiers, malformed } from "./classify.ts"
+import { filteredCategories, isError } from "./errorBody.ts"
+import type { Read } from "./exchange.ts"
+import { finishReason, metadataPart } from "./finish.ts"
+import { fields, isFields, items, Names, text } from "./read.ts"
+import type { RestoreParams } from "./toolSchema.ts"
 
 /** Reads the body of a response with status 200, which may be an error all the same. */
 export const readAnswer = (exchange: Exchange, body: string, restore: RestoreParams): Read => {
-  const trimmed = trimBody(body)
-  if (isHtml(trimmed)) return { failure: webPage(exchange) }
-  if (trimmed === "") return { failure: malformed(exchange, "it is empty") }
-  const value = json(trimmed)
-  // Most likely cut off, which need not happen again.
-  if (value === undefined) return { failure: malformed(exchange, "it is not JSON, or not whole") }
-  const answer = Array.isArray(value) ? value.find(isFields) : value
-  if (!isFields(answer)) return { failure: malformed(exchange, "it is not a JSON object") }
+  const read = readObject(exchange, body)
+  if ("failure" in read) return read
+  const answer = read.value
   if (isError(answer)) return { failure: classifyInBand(exchange, answer) }
   const choice = items(answer["choices"]).find(isFields)
   if (choice === undefined) return { failure: malformed(exchange, "it has no choices") }
@@ -60,17 +54,15 @@ export const readAnswer = (exchange: Exchange, body: string, restore: RestorePar
       }
     }
   }
+  const names = new Names(exchange.origin.secrets)
   parts.push(finishPart(reason, {
     raw,
     native: text(choice["native_finish_reason"]),
     systemFingerprint: text(answer["system_fingerprint"]),
     serviceTier: text(answer["service_tier"]),
     usage: usageField(answer),
-    refusal: text(refusal),
-    categories: identifiers(
-      new Names(exchange.origin.secrets),
-      filteredCategories(fields(choice["content_filter_results"]))
-    ),
+    refusal: text(names.scrub(refusal)),
+    categories: identifiers(names, filteredCategories(fields(choice["content_filter_results"]))),
     malformedChunks: 0,
     errorAfterFinish: undefined
   }))

@@ -2,7 +2,7 @@
  * Files in a prompt, as Chat Completions takes them: images by address or inline, audio and PDF documents inline.
  */
 import type * as Prompt from "effect/ai/Prompt"
-import * as Base64 from "effect/encoding/Base64"
+import { addressOf, base64Of, type Data, printable } from "./fileData.ts"
 import { fields, text } from "./read.ts"
 import { type Body, Unencodable } from "./unencodable.ts"
 
@@ -24,10 +24,6 @@ const audioFormats: { readonly [mediaType: string]: string } = {
   "audio/mp3": "mp3",
   "audio/mpeg": "mp3"
 }
-
-// A media type is the caller's own word, but only where it looks like one may it stand in a message.
-const printable = (mediaType: string): string =>
-  /^[\w.+-]{1,40}\/[\w.+*-]{1,60}$/.test(mediaType) ? mediaType : "unknown"
 
 const encodeImage = (part: Prompt.FilePart, mediaType: string): Body => {
   const detail = text(fields(part.options["openai"])["imageDetail"])
@@ -56,22 +52,8 @@ const encodeDocument = (part: Prompt.FilePart, mediaType: string, at: string): B
   }
 }
 
-type Data = Prompt.FilePart["data"]
-
-/** The address of a file that is not given inline. */
-const addressOf = (data: Data): string | undefined => {
-  if (data instanceof URL) return data.protocol === "data:" ? undefined : data.href
-  return typeof data === "string" && /^https?:\/\//i.test(data) ? data : undefined
-}
-
 const dataUrl = (data: Data, mediaType: string): string => {
   if (data instanceof URL) return data.href
   if (typeof data === "string" && data.startsWith("data:")) return data
   return `data:${mediaType};base64,${base64Of(data)}`
-}
-
-const base64Of = (data: Data): string => {
-  if (data instanceof Uint8Array) return Base64.encode(data)
-  const source = typeof data === "string" ? data : data.href
-  return source.startsWith("data:") ? source.slice(source.indexOf(",") + 1) : source
 }

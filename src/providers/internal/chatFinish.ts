@@ -5,53 +5,7 @@ import type * as Response from "effect/ai/Response"
 import type * as Schema from "effect/Schema"
 import { contentFilterMetadata } from "../../core/internal/contentFilter.ts"
 import type * as Usage from "../../core/Usage.ts"
-import { count, type Fields, fields, isFields, text } from "./read.ts"
-
-/** The finish reason a server's word stands for. */
-export const finishReason = (raw: string): Response.FinishReason => {
-  switch (raw) {
-    case "stop":
-    case "eos":
-    case "end_turn":
-    case "stop_sequence":
-    case "completed":
-    case "STOP":
-      return "stop"
-    case "length":
-    case "max_tokens":
-    case "max_output_tokens":
-    case "model_length":
-    case "model_context_window_exceeded":
-    case "MAX_TOKENS":
-      return "length"
-    case "tool_calls":
-    case "function_call":
-    case "tool_use":
-      return "tool-calls"
-    case "content_filter":
-    case "refusal":
-    case "SAFETY":
-    case "RECITATION":
-    case "BLOCKLIST":
-    case "PROHIBITED_CONTENT":
-    case "SPII":
-    case "IMAGE_SAFETY":
-      return "content-filter"
-    case "pause_turn":
-      return "pause"
-    case "error":
-    case "failed":
-    case "insufficient_system_resource":
-    case "MALFORMED_FUNCTION_CALL":
-    case "UNEXPECTED_TOOL_CALL":
-    case "TOO_MANY_TOOL_CALLS":
-      return "error"
-    case "":
-      return "unknown"
-    default:
-      return "other"
-  }
-}
+import { compact, count, type Fields, fields, isFields } from "./read.ts"
 
 /** OpenRouter passes on the upstream's own word: one that says error is an error, whatever stands beside it. */
 export const isNativeError = (choice: Fields): boolean => {
@@ -112,17 +66,6 @@ const outputTotal = (
     ? output + reasoning
     : output
 
-type Compact<A> = { [Key in keyof A]?: Exclude<A[Key], undefined> }
-
-/** An object without the fields that are undefined. */
-export const compact = <A extends object>(value: A): Compact<A> => {
-  const compacted: Compact<A> = {}
-  for (const key of Object.keys(value) as Array<keyof A>) {
-    if (value[key] !== undefined) compacted[key] = value[key] as Exclude<A[keyof A], undefined>
-  }
-  return compacted
-}
-
 /** What is known of an answer beside its parts, as the metadata of its `finish` part. */
 export interface FinishFacts {
   readonly raw: string | undefined
@@ -156,20 +99,3 @@ export const finishPart = (reason: Response.FinishReason, facts: FinishFacts): R
     ...(reason === "content-filter" ? contentFilterMetadata(facts.categories, facts.refusal) : undefined)
   }
 })
-
-/** The `response-metadata` part of an answer, where it says anything about itself. */
-export const metadataPart = (body: Fields): Response.ResponseMetadataPartEncoded | undefined => {
-  const id = text(body["id"])
-  const modelId = text(body["model"])
-  if (id === undefined && modelId === undefined) return undefined
-  return { type: "response-metadata", ...compact({ id, modelId, timestamp: timestamp(body["created"]) }) }
-}
-
-const latestDate = 8.64e12
-
-const timestamp = (created: unknown): string | undefined => {
-  const seconds = count(created)
-  return seconds === undefined || seconds === 0 || seconds > latestDate
-    ? undefined
-    : new Date(seconds * 1000).toISOString()
-}

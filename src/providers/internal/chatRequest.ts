@@ -2,14 +2,15 @@
  * Builds the body of a Chat Completions request. What the protocol cannot say is an `InvalidRequest` that says where it
  * stands; nothing is left out in silence but what only the application needs (see {@link encodeAssistant}).
  */
-import * as Prompt from "effect/ai/Prompt"
+import type * as Prompt from "effect/ai/Prompt"
 import * as Tool from "effect/ai/Tool"
-import * as Result from "effect/Result"
+import type * as Result from "effect/Result"
 import type { Settings } from "../../core/Call.ts"
 import { structuredOutput } from "../../core/internal/structuredOutput.ts"
-import * as LlmError from "../../core/LlmError.ts"
+import type * as LlmError from "../../core/LlmError.ts"
 import type { Request } from "../Provider.ts"
 import { encodeUserPart } from "./chatFile.ts"
+import { encodeJson, encodeNumbers, nameOf, offeredTools, resultText, stringify } from "./encode.ts"
 import { toolSchema } from "./toolSchema.ts"
 import { type Body, Unencodable } from "./unencodable.ts"
 
@@ -26,23 +27,8 @@ export const encodeRequest = (
   request: Request,
   dialect: Dialect,
   stream: boolean
-): Result.Result<string, LlmError.InvalidRequest> => {
-  try {
-    return Result.succeed(JSON.stringify(encodeBody(request, dialect, stream)))
-  } catch (error) {
-    const unencodable = error instanceof Unencodable
-      ? error
-      : new Unencodable("prompt", "the request cannot be written as JSON")
-    return Result.fail(
-      new LlmError.InvalidRequest({
-        provider,
-        model: request.model,
-        parameter: unencodable.parameter,
-        problem: `${unencodable.parameter}: ${unencodable.problem}`
-      })
-    )
-  }
-}
+): Result.Result<string, LlmError.InvalidRequest> =>
+  encodeJson(provider, request.model, () => encodeBody(request, dialect, stream))
 
 const encodeBody = (request: Request, dialect: Dialect, stream: boolean): Body => {
   const body: Body = { model: request.model, messages: encodeMessages(request.prompt, dialect) }
@@ -57,18 +43,12 @@ const encodeBody = (request: Request, dialect: Dialect, stream: boolean): Body =
 }
 
 const encodeSettings = (body: Body, settings: Settings, dialect: Dialect): void => {
-  const numbers: ReadonlyArray<readonly [field: string, setting: keyof Settings]> = [
+  encodeNumbers(body, settings, [
     [dialect.maxTokensField, "maxOutputTokens"],
     ["temperature", "temperature"],
     ["top_p", "topP"],
     ["seed", "seed"]
-  ]
-  for (const [field, setting] of numbers) {
-    const value = settings[setting]
-    if (value === undefined) continue
-    if (!Number.isFinite(value)) throw new Unencodable(`settings.${setting}`, "it must be a finite number")
-    body[field] = value
-  }
+  ])
   if (settings.stop !== undefined && settings.stop.length > 0) body["stop"] = settings.stop
   if (settings.reasoningEffort !== undefined) body["reasoning_effort"] = settings.reasoningEffort
 }
@@ -81,29 +61,14 @@ const encodeFormat = (format: Extract<Request["responseFormat"], { readonly type
   }
 }
 
-// Names of schemas are more narrow here than they are in Effect.
-const nameOf = (name: string): string => name.replaceAll(/[^\w-]/g, "_").slice(0, 64) || "output"
-
-const encodeTools = (body: Body, { toolChoice, tools }: Request): void => {
-  const offered = typeof toolChoice === "object" && "oneOf" in toolChoice
-    ? tools.filter((tool) => toolChoice.oneOf.includes(tool.name))
-    : tools
-  if (offered.length === 0) {
-    if (toolChoice === "required" || typeof toolChoice === "object") {
-      throw new Unencodable("toolChoice", "it asks for a tool that is not among the tools")
-    }
-    return
-  }
+const encodeTools = (body: Body, request: Request): void => {
+  const offered = offeredTools(request)
+  if (offered.length === 0) return
+  const { toolChoice } = request
   body["tools"] = offered.map(encodeTool)
   if (typeof toolChoice === "string") body["tool_choice"] = toolChoice
   else if ("oneOf" in toolChoice) body["tool_choice"] = toolChoice.mode ?? "auto"
-  else {
-    const { tool } = toolChoice
-    if (!offered.some(({ name }) => name === tool)) {
-      throw new Unencodable("toolChoice", "it asks for a tool that is not among the tools")
-    }
-    body["tool_choice"] = { type: "function", function: { name: tool } }
-  }
+  else body["tool_choice"] = { type: "function", function: { name: toolChoice.tool } }
 }
 
 const encodeTool = (tool: Tool.Any, index: number): Body => {
@@ -193,19 +158,6 @@ const encodeAssistant = (message: Prompt.AssistantMessage, dialect: Dialect, at:
 const encodeToolMessage = (message: Prompt.ToolMessage, at: string): Array<Body> =>
   message.content.flatMap((part, index): Array<Body> =>
     part.type === "tool-result" && !part.providerExecuted
-      ? [{ role: "tool", tool_call_id: part.id, content: encodeResult(part, `${at}.content[${index}]`) }]
+      ? [{ role: "tool", tool_call_id: part.id, content: resultText(part, `${at}.content[${index}]`) }]
       : []
   )
-
-const encodeResult = (part: Prompt.ToolResultPart, at: string): string => {
-  if (part.modelOutput !== undefined) return Prompt.toolModelOutputToText(part.modelOutput)
-  return typeof part.result === "string" ? part.result : stringify(part.result, at)
-}
-
-const stringify = (value: unknown, at: string): string => {
-  try {
-    return JSON.stringify(value) ?? "null"
-  } catch {
-    throw new Unencodable(at, "it cannot be written as JSON")
-  }
-}

@@ -4,16 +4,14 @@
  * Servers differ in nearly everything here: where usage stands, whether `[DONE]` comes, how tool calls are indexed, in
  * which shape an error interrupts. What they agree on is the finish reason: an answer that has had one is complete.
  */
-import type { ProviderError } from "../../core/LlmError.ts"
-import type { ProviderPart } from "../../core/Part.ts"
 import { type CallPiece, finishedParams, readCalls, readContent, type Sink } from "./chatContent.ts"
-import { finishPart, finishReason, isNativeError, metadataPart, usageField } from "./chatFinish.ts"
-import { classifyInBand, type Exchange, identifiers, malformed } from "./classify.ts"
-import { filteredCategories, readErrorValue } from "./errorBody.ts"
-import { type Fields, fields, isFields, json, Names, text } from "./read.ts"
-
-/** Gives a tool call's parameters the form the tool expects. */
-export type RestoreParams = (name: string, params: unknown) => unknown
+import { finishPart, isNativeError, usageField } from "./chatFinish.ts"
+import { type Exchange, identifiers, malformed } from "./classify.ts"
+import { filteredCategories, isError } from "./errorBody.ts"
+import { finishReason, metadataPart } from "./finish.ts"
+import { Fold } from "./fold.ts"
+import { type Fields, fields, isFields, Names, text } from "./read.ts"
+import type { RestoreParams } from "./toolSchema.ts"
 
 interface OpenCall {
   id: string
@@ -24,21 +22,13 @@ interface OpenCall {
   started: boolean
 }
 
-export class ChatStream {
-  /** The stream has said its last word, whatever bytes follow. */
-  done = false
-  failure: ProviderError | undefined = undefined
-
-  private readonly exchange: Exchange
+export class ChatStream extends Fold {
   private readonly restore: RestoreParams
-  private readonly maxParams: number
-  private parts: Array<ProviderPart> = []
   private described = false
   private choiceIndex: unknown = undefined
   private block: { readonly type: "text" | "reasoning"; readonly id: string } | undefined = undefined
   private blocks = 0
   private readonly calls: Array<OpenCall> = []
-  private paramsLength = 0
   private raw: string | undefined = undefined
   private native: string | undefined = undefined
   private nativeError = false
@@ -47,15 +37,11 @@ export class ChatStream {
   private usage: Fields | undefined = undefined
   private systemFingerprint: string | undefined = undefined
   private serviceTier: string | undefined = undefined
-  private wellFormedChunks = 0
-  private malformedChunks = 0
-  private errorAfterFinish: string | undefined = undefined
   private readonly sink: Sink
 
   constructor(exchange: Exchange, options: { readonly restore: RestoreParams; readonly maxParams: number }) {
-    this.exchange = exchange
+    super(exchange, options.maxParams)
     this.restore = options.restore
-    this.maxParams = options.maxParams
     this.sink = {
       text: (delta) => this.delta("text", delta),
       reasoning: (delta) => this.delta("reasoning", delta),
@@ -65,35 +51,20 @@ export class ChatStream {
     }
   }
 
-  /** Whether the answer is complete, whatever may still come. */
   get finished(): boolean {
     return this.raw !== undefined
   }
 
-  /** Ends the stream with a failure. */
-  stop(failure: ProviderError): void {
-    this.done = true
-    this.failure ??= failure
-  }
-
-  /** The parts that have become known since the last time. */
-  take(): ReadonlyArray<ProviderPart> {
-    const parts = this.parts
-    if (parts.length > 0) this.parts = []
-    return parts
+  protected override get settled(): boolean {
+    return this.raw !== undefined && !this.nativeError && finishReason(this.raw) !== "error"
   }
 
   /** Takes in one event. */
   event(data: string, name: string): void {
     if (this.done) return
     if (data.startsWith("[DONE]")) return this.terminate()
-    const value = json(data)
-    const chunk = Array.isArray(value) ? value.find(isFields) : value
-    if (!isFields(chunk)) {
-      this.malformedChunks++
-      return
-    }
-    this.wellFormedChunks++
+    const chunk = this.read(data)
+    if (chunk === undefined) return
     const usage = usageField(chunk)
     // Usage is cumulative wherever it stands: the last one counts.
     if (usage !== undefined) this.usage = usage
@@ -104,14 +75,6 @@ export class ChatStream {
     for (const choice of choices) this.choice(fields(choice))
     // OpenAI's last chunk: nothing but the usage.
     if (choices.length === 0 && usage !== undefined && this.raw !== undefined) this.complete()
-  }
-
-  /** Takes note of the end of the body; `rest` is what an `error` field after the last event holds. */
-  end(rest: string | undefined): void {
-    if (this.done) return
-    const error = this.raw === undefined && rest !== undefined ? json(rest) : undefined
-    if (error !== undefined) this.stop(classifyInBand(this.exchange, error))
-    else this.terminate()
   }
 
   private choice(choice: Fields): void {
@@ -153,12 +116,7 @@ export class ChatStream {
   private call(piece: CallPiece): void {
     const call = this.continued(piece) ?? this.begin(piece)
     call.name ??= piece.name
-    this.paramsLength += piece.params.length
-    if (this.paramsLength > this.maxParams) {
-      return this.stop(
-        malformed(this.exchange, "the parameters of its tool calls are larger than `maxBodyBytes` allows")
-      )
-    }
+    if (!this.keep(piece.params.length)) return
     call.params += piece.params
     if (call.name === undefined) return
     let delta = piece.params
@@ -208,26 +166,7 @@ export class ChatStream {
     this.serviceTier ??= text(chunk["service_tier"])
   }
 
-  private fail(chunk: Fields): void {
-    const finished = this.raw !== undefined && !this.nativeError && finishReason(this.raw) !== "error"
-    if (finished) {
-      // The answer was complete: an upstream that complains afterwards (of the limit it has reached) does not undo it.
-      const { rawCodes } = readErrorValue(chunk)
-      this.errorAfterFinish = identifiers(new Names(this.exchange.origin.secrets), rawCodes)[0] ?? "error"
-      return
-    }
-    this.stop(classifyInBand(this.exchange, chunk))
-  }
-
-  private terminate(): void {
-    if (this.raw !== undefined) this.complete()
-    else if (this.wellFormedChunks === 0 && this.malformedChunks > 0) {
-      this.stop(malformed(this.exchange, "no event of the stream is JSON"))
-    }
-    this.done = true
-  }
-
-  private complete(): void {
+  protected complete(): void {
     this.done = true
     this.closeBlock()
     const raw = this.raw ?? ""
@@ -240,14 +179,15 @@ export class ChatStream {
     for (const call of this.calls) {
       if (!this.finishCall(call, reason)) return
     }
+    const names = new Names(this.exchange.origin.secrets)
     this.parts.push(finishPart(reason, {
       raw,
       native: this.native,
       systemFingerprint: this.systemFingerprint,
       serviceTier: this.serviceTier,
       usage: this.usage,
-      refusal: text(this.refusal),
-      categories: identifiers(new Names(this.exchange.origin.secrets), this.categories),
+      refusal: text(names.scrub(this.refusal)),
+      categories: identifiers(names, this.categories),
       malformedChunks: this.malformedChunks,
       errorAfterFinish: this.errorAfterFinish
     }))
@@ -270,13 +210,4 @@ export class ChatStream {
     )
     return false
   }
-}
-
-/** Whether an event, or a body that should be an answer, is an error. */
-export const isError = (body: Fields): boolean => {
-  const { choices, error } = body
-  if (error !== undefined && error !== null && error !== "" && error !== false) return true
-  if (body["object"] === "error" || body["type"] === "error") return true
-  if (Array.isArray(body["errors"]) && body["errors"].length > 0 && !Array.isArray(choices)) return true
-  return !("choices" in body) && (typeof body["message"] === "string" || "detail" in body)
 }

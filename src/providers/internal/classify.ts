@@ -109,11 +109,13 @@ const decideByWords = (words: string): Kind =>
 const googleQuota = (facts: ErrorFacts, words: string): Kind => {
   if (facts.codes.includes("model_capacity_exhausted") || Words.overloaded(words)) return "Overloaded"
   const daily = facts.quotas.some((quota) => /PerDay|Daily/i.test(quota))
-  const distant = facts.retryAfterMillis !== undefined && facts.retryAfterMillis > 300_000
-  return daily || distant || /\blimit: 0\b/.test(words) || /prepayment credits|billing account/i.test(words)
+  return daily || isDistant(facts) || /\blimit: 0\b/.test(words) || /prepayment credits|billing account/i.test(words)
     ? "QuotaExhausted"
     : "RateLimited"
 }
+
+const isDistant = ({ retryAfterMillis }: ErrorFacts): boolean =>
+  retryAfterMillis !== undefined && retryAfterMillis > 300_000
 
 const build = (
   exchange: Exchange,
@@ -202,10 +204,23 @@ const describe = (
 
 const isStatusLike = (code: string): boolean => /^[45]\d\d$/.test(code)
 
-/** The code to quote: one that says what it is, before one that says anything, before one that repeats the status. */
+// The status of every error of Google's, beside which there may be a reason.
+const general: ReadonlySet<string> = new Set([
+  "PERMISSION_DENIED",
+  "UNAUTHENTICATED",
+  "UNAVAILABLE",
+  "DEADLINE_EXCEEDED"
+])
+
+/**
+ * The code to quote: one that says what it is, the most exact first, before one that says anything, before one that
+ * repeats the status.
+ */
 const codeOf = (names: Names, facts: ErrorFacts): string | undefined => {
   const codes = facts.rawCodes.flatMap((code) => names.identifier(code) ?? [])
-  return codes.find((code) => kindOfCode(code.toLowerCase()) !== undefined) ??
+  const known = codes.filter((code) => kindOfCode(code.toLowerCase()) !== undefined)
+  return known.find((code) => !general.has(code)) ??
+    known[0] ??
     codes.find((code) => !isStatusLike(code)) ??
     codes[0]
 }
@@ -241,6 +256,8 @@ const retryAfterMillis = (
   if (header !== undefined) return header
   // The words of other failures can quote the request, and a hint in it is not the provider's.
   if (!hasHint.has(kind)) return undefined
+  // Google has a delay of seconds for every quota, also for one of the day, or one that is zero.
+  if (kind === "QuotaExhausted" && facts.codes.includes("resource_exhausted") && !isDistant(facts)) return undefined
   const field = facts.retryAfterMillis
   return (field === undefined ? undefined : Math.min(field, RetryAfter.longestMillis)) ??
     RetryAfter.fromText(words) ??

@@ -38,9 +38,14 @@ export const makeEndpoint = (module: string, path: string, options: EndpointOpti
   const secretHeaders: Array<string> = []
   const secrets: Array<string> = []
 
-  const setHeader = (option: string, name: string, value: string | Redacted.Redacted<string>, prefix = ""): void => {
+  const setHeader = (
+    option: string,
+    name: string,
+    value: string | Redacted.Redacted<string>,
+    { nameOption = option, prefix = "" }: { readonly nameOption?: string; readonly prefix?: string } = {}
+  ): void => {
     const plain = typeof value === "string" ? value : Redacted.value(value)
-    if (!/^[\w!#$%&'*+.^`|~-]+$/.test(name)) throw illegal(`\`${option}\` is not the name of a header`)
+    if (!/^[\w!#$%&'*+.^`|~-]+$/.test(name)) throw illegal(`\`${nameOption}\` is not the name of a header`)
     if (!/^[\t\x20-\x7E\x80-\xFF]*$/.test(plain)) {
       throw illegal(`\`${option}\` holds characters that a header cannot carry (a line break at its end?): remove them`)
     }
@@ -56,12 +61,10 @@ export const makeEndpoint = (module: string, path: string, options: EndpointOpti
     if (Redacted.value(options.apiKey).trim() === "") {
       throw illegal("`apiKey` is empty: leave it out where the server asks for none")
     }
-    setHeader(
-      options.apiKeyHeader === undefined ? "apiKey" : "apiKeyHeader",
-      name,
-      options.apiKey,
-      name.toLowerCase() === "authorization" ? "Bearer " : ""
-    )
+    setHeader("apiKey", name, options.apiKey, {
+      nameOption: "apiKeyHeader",
+      prefix: name.toLowerCase() === "authorization" ? "Bearer " : ""
+    })
   }
   for (const [name, value] of Object.entries(options.headers ?? {})) {
     if (value !== undefined) setHeader(`headers.${name}`, name, value)

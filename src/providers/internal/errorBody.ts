@@ -167,9 +167,10 @@ const readInner = (facts: Draft, value: Fields): void => {
   const detailCode = text(fields(value["details"])["error_code"])
   if (detailCode !== undefined) facts.codes.push(detailCode)
   for (const item of items(value["details"])) {
-    const { reason, retryDelay, violations } = fields(item)
+    const { fieldViolations, reason, retryDelay, violations } = fields(item)
     if (typeof reason === "string") facts.codes.push(reason)
     if (typeof retryDelay === "string") facts.retryAfterMillis ??= goDuration(retryDelay)
+    facts.param ??= text(fields(items(fieldViolations)[0])["field"])
     for (const violation of items(violations)) {
       const { quotaId, quotaMetric } = fields(violation)
       for (const quota of [quotaId, quotaMetric]) if (typeof quota === "string") facts.quotas.push(quota)
@@ -228,4 +229,13 @@ const closing = (words: string, start: number): number | undefined => {
     else if (character === "}" && --depth === 0) return index
   }
   return undefined
+}
+
+/** Whether an event, or a body that should be an answer, is an error. */
+export const isError = (body: Fields): boolean => {
+  const { choices, error } = body
+  if (error !== undefined && error !== null && error !== "" && error !== false) return true
+  if (body["object"] === "error" || body["type"] === "error") return true
+  if (Array.isArray(body["errors"]) && body["errors"].length > 0 && !Array.isArray(choices)) return true
+  return !("choices" in body) && (typeof body["message"] === "string" || "detail" in body)
 }

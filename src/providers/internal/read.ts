@@ -48,6 +48,17 @@ export const json = (source: string): unknown => {
   }
 }
 
+type Compact<A> = { [Key in keyof A]?: Exclude<A[Key], undefined> }
+
+/** An object without the fields that are undefined. */
+export const compact = <A extends object>(value: A): Compact<A> => {
+  const compacted: Compact<A> = {}
+  for (const key of Object.keys(value) as Array<keyof A>) {
+    if (value[key] !== undefined) compacted[key] = value[key] as Exclude<A[keyof A], undefined>
+  }
+  return compacted
+}
+
 /** A body as its server meant it: byte order marks and keep-alive blank lines before it are not part of it. */
 export const trimBody = (body: string): string => body.replace(/^[\uFEFF\s]+/, "").trimEnd()
 

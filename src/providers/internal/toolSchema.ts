@@ -57,3 +57,15 @@ const same = (params: unknown): unknown => params
 // OpenAI refuses an object schema that says nothing of its properties, be there none.
 const withProperties = (schema: JsonSchema.JsonSchema): JsonSchema.JsonSchema =>
   schema["type"] === "object" && schema["properties"] === undefined ? { ...schema, properties: {} } : schema
+
+/** Gives a tool call's parameters the form the tool expects. */
+export type RestoreParams = (name: string, params: unknown) => unknown
+
+/** Gives the parameters of strict tools' calls the form that the tools expect. */
+export const restoreParams = (tools: ReadonlyArray<Tool.Any>): RestoreParams => {
+  const byName = new Map(tools.map((tool) => [tool.name, tool]))
+  return (name, params) => {
+    const tool = byName.get(name)
+    return tool === undefined ? params : toolSchema(tool).restore(params)
+  }
+}

@@ -1,5 +1,5 @@
 /**
- * Asks a provider of Chat Completions that has its answer already.
+ * Asks a provider that has its answer already.
  */
 import { Llm, type LlmError, type Part, Receipt } from "effect-bulwark"
 import { OpenAiChat, Provider } from "effect-bulwark/providers"
@@ -20,9 +20,6 @@ const clientOf = (body: string): HttpClient.HttpClient =>
     Effect.sync(() => HttpClientResponse.fromWeb(request, new Response(body === "" ? null : body)))
   )
 
-const providerOf = (body: string): Effect.Effect<Provider.Provider> =>
-  Effect.provideService(OpenAiChat.make("p", {}), HttpClient.HttpClient, clientOf(body))
-
 const request: Provider.Request = {
   model: "model-x",
   prompt: Prompt.make("Hello?"),
@@ -32,31 +29,41 @@ const request: Provider.Request = {
   settings: {}
 }
 
-export const whole = (body: string, rest: Partial<Provider.Request> = {}) =>
-  Effect.flatMap(providerOf(body), (provider) => provider.whole({ ...request, ...rest }))
+/** Asks for an answer whole and streamed, and for the error of a call through the core, which knows what had been said before. */
+export const asking = (make: Effect.Effect<Provider.Provider, never, HttpClient.HttpClient>) => {
+  const providerOf = (body: string): Effect.Effect<Provider.Provider> =>
+    Effect.provideService(make, HttpClient.HttpClient, clientOf(body))
 
-export const streamed = (body: string, rest: Partial<Provider.Request> = {}) =>
-  Effect.flatMap(providerOf(body), (provider) => Stream.runCollect(provider.stream({ ...request, ...rest })))
+  const whole = (body: string, rest: Partial<Provider.Request> = {}) =>
+    Effect.flatMap(providerOf(body), (provider) => provider.whole({ ...request, ...rest }))
 
-/** The error of a call through the core, which knows what had been said before. */
-export const failure = (
-  body: string,
-  mode: "whole" | "stream"
-): Effect.Effect<{ readonly error: LlmError.ProviderError; readonly receipt: Receipt.Receipt }> =>
-  Effect.gen(function*() {
-    const provider = yield* providerOf(body)
-    const receipts: Array<Receipt.Receipt> = []
-    const run: Effect.Effect<unknown, LlmError.ProviderError, P> = mode === "whole"
-      ? Llm.generateText(llm, { prompt: "Hello?" })
-      : Stream.runDrain(Llm.streamText(llm, { prompt: "Hello?" }))
-    const error = yield* run.pipe(
-      Receipt.observe((receipt) => Effect.sync(() => receipts.push(receipt))),
-      Effect.provideService(P, provider),
-      Effect.flip,
-      Effect.catch(() => Effect.die("it has not failed"))
-    )
-    return { error, receipt: receipts[0]! }
-  })
+  const streamed = (body: string, rest: Partial<Provider.Request> = {}) =>
+    Effect.flatMap(providerOf(body), (provider) => Stream.runCollect(provider.stream({ ...request, ...rest })))
+
+  const failure = (
+    body: string,
+    mode: "whole" | "stream"
+  ): Effect.Effect<{ readonly error: LlmError.ProviderError; readonly receipt: Receipt.Receipt }> =>
+    Effect.gen(function*() {
+      const provider = yield* providerOf(body)
+      const receipts: Array<Receipt.Receipt> = []
+      const run: Effect.Effect<unknown, LlmError.ProviderError, P> = mode === "whole"
+        ? Llm.generateText(llm, { prompt: "Hello?" })
+        : Stream.runDrain(Llm.streamText(llm, { prompt: "Hello?" }))
+      const error = yield* run.pipe(
+        Receipt.observe((receipt) => Effect.sync(() => receipts.push(receipt))),
+        Effect.provideService(P, provider),
+        Effect.flip,
+        Effect.catch(() => Effect.die("it has not failed"))
+      )
+      return { error, receipt: receipts[0]! }
+    })
+
+  return { whole, streamed, failure }
+}
+
+/** Asks over Chat Completions. */
+export const { failure, streamed, whole } = asking(OpenAiChat.make("p", {}))
 
 /** The parts of one type. */
 export const ofType = <Type extends Part.Part["type"]>(parts: ReadonlyArray<Part.Part | Part.AnswerPart>, type: Type) =>

@@ -1,5 +1,6 @@
 /**
- * One request over Chat Completions and its answer, whole or streamed.
+ * One request to a provider over HTTP and its answer, whole or streamed: what all protocols have in common. What a request
+ * and an answer look like is the protocol's.
  */
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
@@ -11,25 +12,53 @@ import * as Pull from "effect/Pull"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { ProviderError } from "../../core/LlmError.ts"
+import type { InvalidRequest, ProviderError } from "../../core/LlmError.ts"
 import * as Part from "../../core/Part.ts"
 import type { Request } from "../Provider.ts"
-import { readAnswer } from "./chatAnswer.ts"
-import { type Dialect, encodeRequest } from "./chatRequest.ts"
-import { ChatStream, type RestoreParams } from "./chatStream.ts"
 import { classifyResponse, type Exchange, malformed } from "./classify.ts"
 import { brokenStream, classifyConnection, classifyUnsent } from "./classifyTransport.ts"
 import type { Endpoint } from "./endpoint.ts"
 import { type BytesPull, collect, pullBytes, type Send } from "./http.ts"
 import { rateLimits } from "./rateLimits.ts"
 import { errorField, SseDecoder, type SseEvent, startsLikeEvents } from "./sse.ts"
-import { toolSchema } from "./toolSchema.ts"
+
+/** The parts of an answer, or why it is none. */
+export type Read = { readonly parts: ReadonlyArray<Part.AnswerPart> } | { readonly failure: ProviderError }
+
+/** Folds the events of a streamed answer into parts. */
+export interface EventFold {
+  /** The stream has said its last word, whatever bytes follow. */
+  readonly done: boolean
+  /** Whether the answer is complete, whatever may still come. */
+  readonly finished: boolean
+  readonly failure: ProviderError | undefined
+  /** Takes in one event. */
+  readonly event: (data: string, name: string) => void
+  /** Takes note of the end of the body; `rest` is what an `error` field after the last event holds. */
+  readonly end: (rest: string | undefined) => void
+  /** Ends the stream with a failure. */
+  readonly stop: (failure: ProviderError) => void
+  /** The parts that have become known since the last time. */
+  readonly take: () => ReadonlyArray<Part.ProviderPart>
+}
+
+/** How requests are written and answers are read. */
+export interface Protocol {
+  /** The text of a request's body. */
+  readonly encode: (request: Request, streamed: boolean) => Result.Result<string, InvalidRequest>
+  /** Reads the body of a response with status 200, which may be an error all the same. */
+  readonly readAnswer: (exchange: Exchange, body: string, request: Request) => Read
+  /** Makes what folds a streamed answer; `maxParams` bounds what it may keep of tool parameters. */
+  readonly fold: (exchange: Exchange, request: Request, maxParams: number) => EventFold
+}
 
 /** What every request of one provider shares. */
 export interface Channel {
   readonly provider: string
   readonly endpoint: Endpoint
-  readonly dialect: Dialect
+  /** Where streams are asked for, where that is elsewhere. */
+  readonly streamEndpoint?: Endpoint | undefined
+  readonly protocol: Protocol
   readonly send: Send<ProviderError>
 }
 
@@ -44,13 +73,10 @@ export const whole = (
         onFailure: (error) =>
           Effect.fail(classifyConnection(exchange.origin, error)),
         onSuccess: (body) => {
-          if (!body.whole) {
-            return Effect.fail(tooLarge(exchange))
-          }
-          const restore = restoreFor(request)
+          if (!body.whole) return Effect.fail(tooLarge(exchange))
           // Some gateways stream whether asked to or not.
-          if (startsLikeEvents(body.text)) return readEvents(channel, exchange, restore, body.text)
-          const read = readAnswer(exchange, body.text, restore)
+          if (startsLikeEvents(body.text)) return readEvents(new Reader(channel, exchange, request), body.text)
+          const read = channel.protocol.readAnswer(exchange, body.text, request)
           return "failure" in read ? Effect.fail(read.failure) : Effect.succeed(read.parts)
         }
       }))
@@ -63,9 +89,9 @@ export const stream = (channel: Channel, request: Request): Stream.Stream<Part.P
       open(channel, request, true),
       ({ exchange, response }) =>
         Effect.flatMap(pullBytes(response), (bytes) => {
-          const reader = new Reader(channel.endpoint, exchange, restoreFor(request))
+          const reader = new Reader(channel, exchange, request)
           return Effect.as(
-            Effect.addFinalizer(() => reader.ended || !reader.chat.done ? Effect.void : drain(bytes)),
+            Effect.addFinalizer(() => reader.ended || !reader.fold.done ? Effect.void : drain(bytes)),
             Stream.fromPull(Effect.succeed(pullParts(bytes, reader)))
           )
         })
@@ -81,17 +107,18 @@ interface Opened {
 const maxErrorBytes = 65_536
 
 const open = (
-  { dialect, endpoint, provider, send }: Channel,
+  channel: Channel,
   request: Request,
   streamed: boolean
 ): Effect.Effect<Opened, ProviderError, Scope.Scope> =>
   // Anew for each run: a request that is sent twice is two.
   Effect.suspend(() => {
-    const body = encodeRequest(provider, request, dialect, streamed)
+    const body = channel.protocol.encode(request, streamed)
     if (Result.isFailure(body)) return Effect.fail(body.failure)
-    const origin = { provider, model: request.model, secrets: endpoint.secrets }
+    const endpoint = streamed ? channel.streamEndpoint ?? channel.endpoint : channel.endpoint
+    const origin = { provider: channel.provider, model: request.model, secrets: endpoint.secrets }
     const accept = streamed ? "text/event-stream, application/json" : "application/json"
-    const sent = send(
+    const sent = channel.send(
       endpoint.request(request.model, body.success, accept),
       (error) => classifyUnsent(origin, error)
     )
@@ -114,44 +141,35 @@ const receive = (
 const readError = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<string, never, Scope.Scope> =>
   Effect.match(collect(response, maxErrorBytes), { onFailure: () => "", onSuccess: ({ text }) => text })
 
-/** Gives the parameters of strict tools' calls the form that the tools expect. */
-const restoreFor = ({ tools }: Request): RestoreParams => {
-  const byName = new Map(tools.map((tool) => [tool.name, tool]))
-  return (name, params) => {
-    const tool = byName.get(name)
-    return tool === undefined ? params : toolSchema(tool).restore(params)
-  }
-}
-
 const tooLarge = (exchange: Exchange): ProviderError =>
   malformed(exchange, "it is larger than `maxBodyBytes` allows", { retryable: false })
 
 /** Reads the bytes of a streamed answer. */
 class Reader {
-  readonly chat: ChatStream
+  readonly fold: EventFold
   ended = false
   private readonly decoder: SseDecoder
-  private readonly endpoint: Endpoint
+  private readonly channel: Channel
   private readonly exchange: Exchange
-  private readonly restore: RestoreParams
+  private readonly request: Request
   private size = 0
 
-  constructor(endpoint: Endpoint, exchange: Exchange, restore: RestoreParams) {
-    this.endpoint = endpoint
+  constructor(channel: Channel, exchange: Exchange, request: Request) {
+    this.channel = channel
     this.exchange = exchange
-    this.restore = restore
-    this.chat = new ChatStream(exchange, { restore, maxParams: endpoint.maxBodyBytes })
-    this.decoder = new SseDecoder(endpoint.maxEventBytes)
+    this.request = request
+    this.fold = channel.protocol.fold(exchange, request, channel.endpoint.maxBodyBytes)
+    this.decoder = new SseDecoder(channel.endpoint.maxEventBytes)
   }
 
   feed(chunks: ReadonlyArray<Uint8Array>): void {
     for (const chunk of chunks) {
-      if (this.chat.done) return
+      if (this.fold.done) return
       this.size += chunk.length
       this.take(this.decoder.feed(chunk))
       // An event stream is read as it comes and may be as long as it likes; anything else has to be kept.
-      if (this.decoder.nature !== "events" && this.size > this.endpoint.maxBodyBytes) {
-        this.chat.stop(tooLarge(this.exchange))
+      if (this.decoder.nature !== "events" && this.size > this.channel.endpoint.maxBodyBytes) {
+        this.fold.stop(tooLarge(this.exchange))
       }
     }
   }
@@ -159,12 +177,12 @@ class Reader {
   /** The parts of a body that is no event stream: a server that does not stream, an error, a web page. */
   end(): ReadonlyArray<Part.ProviderPart> {
     this.ended = true
-    if (this.chat.done) return []
+    if (this.fold.done) return []
     this.take(this.decoder.end())
-    if (this.decoder.nature === "events") this.chat.end(errorField(this.decoder.rest))
+    if (this.decoder.nature === "events") this.fold.end(errorField(this.decoder.rest))
     else if (this.decoder.nature === "other") {
-      const read = readAnswer(this.exchange, this.decoder.beginning, this.restore)
-      if ("failure" in read) this.chat.stop(read.failure)
+      const read = this.channel.protocol.readAnswer(this.exchange, this.decoder.beginning, this.request)
+      if ("failure" in read) this.fold.stop(read.failure)
       else return Part.fromAnswer(read.parts)
     }
     return []
@@ -173,29 +191,29 @@ class Reader {
   /** Takes note of a broken connection. An answer that has had its finish reason is complete without the rest. */
   broken(error: HttpClientError.HttpClientError): void {
     this.ended = true
-    if (this.chat.finished) this.chat.end(undefined)
-    else this.chat.stop(brokenStream(this.exchange.origin, error))
+    if (this.fold.finished) this.fold.end(undefined)
+    else this.fold.stop(brokenStream(this.exchange.origin, error))
   }
 
   private take(events: ReadonlyArray<SseEvent> | undefined): void {
     if (events === undefined) {
-      this.chat.stop(malformed(this.exchange, "an event is larger than `maxEventBytes` allows", { retryable: false }))
+      this.fold.stop(malformed(this.exchange, "an event is larger than `maxEventBytes` allows", { retryable: false }))
       return
     }
-    for (const { data, event } of events) this.chat.event(data, event)
+    for (const { data, event } of events) this.fold.event(data, event)
   }
 }
 
 type PartsPull = Pull.Pull<Arr.NonEmptyReadonlyArray<Part.ProviderPart>, ProviderError>
 
 const pullParts = (bytes: BytesPull, reader: Reader): PartsPull => {
-  const { chat } = reader
+  const { fold } = reader
   const settle = (more: ReadonlyArray<Part.ProviderPart>): PartsPull => {
-    const parts = more.length === 0 ? chat.take() : [...chat.take(), ...more]
+    const parts = more.length === 0 ? fold.take() : [...fold.take(), ...more]
     // What was said before a failure is handed on first; the next pull fails.
     if (Arr.isReadonlyArrayNonEmpty(parts)) return Effect.succeed(parts)
-    if (chat.failure !== undefined) return Effect.fail(chat.failure)
-    return chat.done || reader.ended ? Cause.done() : next
+    if (fold.failure !== undefined) return Effect.fail(fold.failure)
+    return fold.done || reader.ended ? Cause.done() : next
   }
   const next: PartsPull = Pull.matchEffect(bytes, {
     onSuccess: (chunks) => {
@@ -210,21 +228,18 @@ const pullParts = (bytes: BytesPull, reader: Reader): PartsPull => {
     },
     onDone: () => settle(reader.end())
   })
-  return Effect.suspend(() => chat.done || reader.ended ? settle([]) : next)
+  return Effect.suspend(() => fold.done || reader.ended ? settle([]) : next)
 }
 
 /** The parts of an event stream that came where a whole body was asked for. */
 const readEvents = (
-  { endpoint }: Channel,
-  exchange: Exchange,
-  restore: RestoreParams,
+  reader: Reader,
   text: string
 ): Effect.Effect<ReadonlyArray<Part.AnswerPart>, ProviderError> => {
-  const reader = new Reader(endpoint, exchange, restore)
   reader.feed([new TextEncoder().encode(text)])
   reader.end()
-  const parts = reader.chat.take()
-  return reader.chat.failure === undefined ? Effect.succeed(Part.toAnswer(parts)) : Effect.fail(reader.chat.failure)
+  const parts = reader.fold.take()
+  return reader.fold.failure === undefined ? Effect.succeed(Part.toAnswer(parts)) : Effect.fail(reader.fold.failure)
 }
 
 /**

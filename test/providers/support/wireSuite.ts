@@ -1,0 +1,178 @@
+/**
+ * The suite of a protocol: the answers of real servers, replayed over real HTTP, and cut wherever a network could cut them.
+ */
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import { assert, describe, it, layer } from "@effect/vitest"
+import { Llm } from "effect-bulwark"
+import { Provider } from "effect-bulwark/providers"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as Layer from "effect/Layer"
+import * as TestClock from "effect/testing/TestClock"
+import { existsSync } from "node:fs"
+import { type Case, grade, type Outcome, read, runStream, runWhole } from "./corpus.ts"
+import * as Replay from "./replayServer.ts"
+
+export class P extends Provider.Service<P>()("p") {}
+
+const llm = Llm.model(P, "model-x")
+
+class Server extends Context.Service<Server, Replay.ReplayServer>()("test/Server") {
+  static readonly layer = Layer.effect(this, Replay.make)
+}
+
+const path = process.env["BULWARK_WIRE_CORPUS"]
+
+if (path !== undefined && !existsSync(path)) throw new Error(`BULWARK_WIRE_CORPUS: there is no file ${path}`)
+
+const modes = ({ kind }: Case): ReadonlyArray<"whole" | "stream"> =>
+  kind === "error" ? ["whole", "stream"] : [kind === "stream" ? "stream" : "whole"]
+
+const run = (mode: "whole" | "stream"): Effect.Effect<Outcome, never, P> =>
+  mode === "whole" ? runWhole(llm) : runStream(llm)
+
+/** The layer of the adapter under test. */
+export type Adapter = (options: { readonly baseUrl?: string }) => Layer.Layer<P, never, HttpClient.HttpClient>
+
+/** Replays a case over HTTP. */
+const replay = (
+  adapter: Adapter,
+  entry: Case,
+  mode: "whole" | "stream",
+  cuts: ReadonlyArray<number> | number | undefined
+): Effect.Effect<Outcome, never, Server | HttpClient.HttpClient> =>
+  Effect.flatMap(Server, (server) => {
+    server.onRequest(Replay.reply({
+      status: entry.status,
+      headers: entry.headers,
+      body: entry.body,
+      cuts,
+      breaks: entry.transport?.phase === "body"
+    }))
+    return Effect.provide(run(mode), adapter({ baseUrl: server.url }), { local: true })
+  })
+
+/** A client that has the answer already, for cuts that are too many for a network. */
+const clientOf = (entry: Case, cuts: ReadonlyArray<number> | number | undefined): HttpClient.HttpClient => {
+  const chunks = Replay.pieces(Buffer.from(entry.body), cuts)
+  return HttpClient.make((request) =>
+    Effect.sync(() =>
+      HttpClientResponse.fromWeb(
+        request,
+        new Response(
+          new ReadableStream({
+            start: (controller) => {
+              for (const chunk of chunks) controller.enqueue(chunk)
+              controller.close()
+            }
+          }),
+          { status: entry.status, headers: entry.headers }
+        )
+      )
+    )
+  )
+}
+
+const recut = (
+  adapter: Adapter,
+  entry: Case,
+  cuts: ReadonlyArray<number> | number | undefined
+): Effect.Effect<Outcome> =>
+  run("stream").pipe(
+    Effect.provide(
+      adapter({}).pipe(Layer.provide(Layer.succeed(HttpClient.HttpClient, clientOf(entry, cuts)))),
+      { local: true }
+    )
+  )
+
+/** The failure of `fetch` that a case describes. */
+const failing = ({ transport }: Case): typeof globalThis.fetch => () => {
+  const cause = Object.assign(new Error(transport?.cause ?? ""), { code: transport?.code })
+  const error = new TypeError(transport?.message ?? "fetch failed", { cause })
+  if (transport?.name !== undefined) error.name = transport.name
+  return Promise.reject(error)
+}
+
+const withoutUsage = (outcome: Outcome) => ({ ...outcome, error: undefined })
+
+const exhaustively = 2048
+
+/** Declares the suite; `atLeast` is how many cases there have to be. */
+export const replayed = (protocol: string, atLeast: number, adapter: Adapter): void => {
+  if (path === undefined) {
+    // oxlint-disable-next-line no-console
+    console.warn("BULWARK_WIRE_CORPUS is not set: the answers of real servers are not replayed")
+    describe.skip("the answers of real servers (BULWARK_WIRE_CORPUS is not set)", () => {
+      it("are replayed", () => {})
+    })
+    return
+  }
+  const cases = read(path, protocol)
+  const clients = {
+    fetch: FetchHttpClient.layer,
+    undici: NodeHttpClient.layerUndici
+  }
+  describe("the answers of real servers", () => {
+    it("are there", () => assert.isAtLeast(cases.length, atLeast))
+
+    for (const [name, client] of Object.entries(clients)) {
+      layer(Layer.merge(Server.layer, client))(`over HTTP with ${name}`, (it) => {
+        for (const entry of cases.filter(({ status }) => status !== 0)) {
+          for (const mode of modes(entry)) {
+            it.effect(`${entry.id} (${mode})`, () =>
+              Effect.gen(function*() {
+                const now = entry.expect.details?.now
+                if (now !== undefined) yield* TestClock.setTime(Date.parse(now))
+                const { splitAt, splitEvery } = entry.transport ?? {}
+                const given = yield* replay(adapter, entry, mode, splitAt ?? splitEvery)
+                assert.deepStrictEqual(grade(entry, given, mode), [])
+                if (mode === "whole" || name !== "fetch") return
+                const bytewise = yield* replay(adapter, entry, mode, 1)
+                assert.deepStrictEqual(withoutUsage(bytewise), withoutUsage(given))
+                assert.deepStrictEqual(grade(entry, bytewise, mode), [])
+              }))
+          }
+        }
+      })
+    }
+
+    describe("cut at every byte", () => {
+      for (
+        const entry of cases.filter(({ body, kind }) => kind === "stream" && Buffer.byteLength(body) <= exhaustively)
+      ) {
+        it.effect(entry.id, () =>
+          Effect.gen(function*() {
+            const given = yield* recut(adapter, entry, undefined)
+            assert.deepStrictEqual(grade(entry, given, "stream"), [])
+            for (let cut = 1; cut < Buffer.byteLength(entry.body); cut++) {
+              const outcome = yield* recut(adapter, entry, [cut])
+              assert.deepStrictEqual(withoutUsage(outcome), withoutUsage(given), `cut at ${cut}`)
+              assert.deepStrictEqual(grade(entry, outcome, "stream"), [], `cut at ${cut}`)
+            }
+          }))
+      }
+    })
+
+    describe("no answer at all", () => {
+      for (const entry of cases.filter(({ status }) => status === 0)) {
+        for (const mode of modes(entry)) {
+          it.effect(`${entry.id} (${mode})`, () =>
+            Effect.gen(function*() {
+              const outcome = yield* run(mode).pipe(
+                Effect.provide(
+                  adapter({}).pipe(
+                    Layer.provide(FetchHttpClient.layer),
+                    Layer.provide(Layer.succeed(FetchHttpClient.Fetch, failing(entry)))
+                  )
+                )
+              )
+              assert.deepStrictEqual(grade(entry, outcome, mode), [])
+            }))
+        }
+      }
+    })
+  })
+}
