@@ -249,8 +249,11 @@ export const oversized = (words: string): boolean => {
 const scopes = [
   ["day", anyOf("per[ -]?day", "\\b[TR]PD\\b", "daily")],
   ["concurrency", anyOf("in[- ]flight", "concurren", "parallel requests", "simultaneous")],
-  ["tokens", anyOf("tokens? per (?:min|second|hour)", "\\bTPM\\b", "tokens? rate limit", "token[_ ]count")],
-  ["requests", anyOf("requests? per", "\\bRP[MS]\\b", "queries per", "call rate limit", "requests? rate limit")]
+  [
+    "tokens",
+    anyOf("tokens? per (?:min|second|hour)", "tokens?Per", "\\bTPM\\b", "tokens? rate limit", "token[_ ]count")
+  ],
+  ["requests", anyOf("requests? ?per", "\\bRP[MS]\\b", "queries per", "call rate limit", "requests? rate limit")]
 ] as const
 
 /** What of it there is a limit. A limit of tokens a day is one of the day: that is what decides how to go on. */
