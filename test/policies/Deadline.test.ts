@@ -146,6 +146,25 @@ for (const [kind, run] of Object.entries(kinds)) {
   })
 }
 
+describe("a deadline within a deadline", () => {
+  for (const [kind, run] of Object.entries(kinds)) {
+    it.effect(`${kind}: the nearer one ends the call, whichever stands outside`, () =>
+      Effect.gen(function*() {
+        for (const [inner, outer] of [["20 seconds", "50 seconds"], ["50 seconds", "20 seconds"]] as const) {
+          const ran = yield* run(openai.pipe(Llm.timeout({ total: inner }), Llm.timeout({ total: outer })), {
+            openai: [ScriptedProvider.silence]
+          })
+          const error = yield* Effect.flip(ran.exit)
+          assert(error._tag === "TimedOut")
+          assert.deepStrictEqual([error.phase, error.limit], ["total", Duration.seconds(20)])
+          assert.strictEqual(ran.receipt.timings.totalMillis, 20_000)
+          // One of them watches: the other has nothing to add.
+          assert.strictEqual(ran.receipt.events.length, 1)
+        }
+      }))
+  }
+})
+
 describe("a stream that has begun", () => {
   it.effect("is no longer bound to leave time for a fallback", () =>
     Effect.gen(function*() {

@@ -137,6 +137,31 @@ describe("an account that has been told to wait", () => {
       assert.deepStrictEqual(apart, Exit.succeed("330 m"))
     }))
 
+  it.effect("waits in each quota for as long as that was told", () =>
+    Effect.gen(function*() {
+      const inner = ScriptedProvider.make(OpenAi, (request, index) =>
+        index > 1 ? ok : limited(request.model === "gpt-5-mini" ? 5 : 50))
+      const byModel = Layer.effect(
+        OpenAi,
+        Effect.map(OpenAi, (provider): Provider.Provider => ({
+          ...provider,
+          quotaDomain: (request) =>
+            request.model
+        }))
+      ).pipe(Layer.provide(inner.layer))
+      const nano = Llm.model(OpenAi, "gpt-5-nano")
+      yield* Effect.gen(function*() {
+        yield* Effect.exit(ask(openai))
+        yield* Effect.exit(ask(nano))
+        yield* TestClock.adjust("10 seconds")
+        // The one is over, and the other one is not because of it.
+        assert.strictEqual(yield* ask(openai), "330 m")
+        assert.isTrue(Exit.isFailure(yield* Effect.exit(ask(nano))))
+        yield* TestClock.adjust("40 seconds")
+        assert.strictEqual(yield* ask(nano), "330 m")
+      }).pipe(Effect.provide([byModel, ScriptedProvider.layer(Anthropic, [])]))
+    }))
+
   it.effect("is asked again after an hour, however long it was told to wait", () =>
     Effect.gen(function*() {
       const provider = ScriptedProvider.make(OpenAi, [limited(86_400), ok])

@@ -116,6 +116,20 @@ for (const [kind, run] of Object.entries(kinds)) {
   })
 }
 
+describe("Llm.standard: a full answer that stalls", () => {
+  const stalled = ScriptedProvider.breakOff(["330"], "stall")
+
+  it.effect("is asked for again of the only model, and of another one where there is one", () =>
+    Effect.gen(function*() {
+      const only = yield* Run.text(one, { openai: [stalled, ok] })
+      assert.deepStrictEqual(only.exit, Exit.succeed("330 m"))
+      assert.strictEqual(only.openai.length, 2)
+      const first = yield* Run.text(both, { openai: [stalled], anthropic: [other] })
+      assert.deepStrictEqual(first.exit, Exit.succeed("Bonjour"))
+      assert.strictEqual(first.openai.length, 1)
+    }))
+})
+
 describe("Llm.standard: an answer that breaks off", () => {
   const cut = ScriptedProvider.breakOff(["330"])
 
@@ -213,6 +227,12 @@ describe("Llm.standard: its plan", () => {
       Plan.worstCase(Llm.standard({ models: [openai, anthropic], retry: Schedule.recurs(1) }).plan),
       4
     )
+  })
+
+  it("hands on what its policies are told", () => {
+    const llm = Llm.standard({ models: [openai], limiter: { key: "shared" }, breaker: { key: "circuit" } })
+    assert.include(String(llm), "limiter shared")
+    assert.include(String(llm), "breaker circuit")
   })
 
   it("breaks none of the rules", () => {
