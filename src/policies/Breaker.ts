@@ -34,7 +34,6 @@
  *
  * @since 0.1.0
  */
-import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -44,18 +43,16 @@ import * as Layer from "effect/Layer"
 import * as CircuitBreaker from "effect/persistence/CircuitBreaker"
 import type * as Redis from "effect/persistence/Redis"
 import * as PubSub from "effect/PubSub"
-import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Take from "effect/Take"
 import type { Call } from "../core/Call.ts"
-import { toPull } from "../core/internal/pull.ts"
 import * as Llm from "../core/Llm.ts"
-import { CircuitOpen, StoreUnavailable, type StreamInterrupted } from "../core/LlmError.ts"
+import { CircuitOpen, StoreUnavailable } from "../core/LlmError.ts"
 import * as Opened from "../core/Opened.ts"
-import type { Part } from "../core/Part.ts"
 import * as Plan from "../core/Plan.ts"
+import { atEnd } from "./internal/atEnd.ts"
 import { Circuits, openDurations, type Permit, rejectionOf, type Settings } from "./internal/breakerCircuits.ts"
 import * as Outcome from "./internal/breakerOutcome.ts"
 import {
@@ -67,6 +64,7 @@ import {
 } from "./internal/breakerStore.ts"
 import { reportUnhandled } from "./internal/reportUnhandled.ts"
 import { isLate } from "./internal/reserve.ts"
+import { askedOf, sharedKey } from "./internal/sharedKey.ts"
 
 export { BreakerStore, layerStoreMemory, layerStoreRedis, type MemoryStoreOptions, type RedisStoreOptions }
 
@@ -396,14 +394,9 @@ function guarded<E, R>(
   self: Llm.Llm<E, R>,
   options?: GuardOptions
 ): Llm.Llm<E | CircuitOpen | StoreUnavailable, R | Breaker> {
-  const models = Plan.models(self.plan)
-  const key = options?.key ?? models.join("+")
-  if (key === "") {
-    throw new RangeError("Breaker.guard: key must not be empty, and the plan has no model to take it from")
-  }
-  const keyOf = typeof key === "function" ? key : () => key
+  const { detail, models, of } = sharedKey("Breaker.guard", self.plan, options?.key)
   const fails = options?.onStoreError === "fail"
-  const asked = models.length === 1 ? providerAndModel(models[0]!) : undefined
+  const asked = models.length === 1 ? askedOf(models[0]) : undefined
 
   const refuse = (
     call: Call,
@@ -415,13 +408,10 @@ function guarded<E, R>(
   }
 
   return Llm.make({
-    plan: Plan.policy("breaker", {
-      detail: options?.key === undefined ? "" : typeof key === "string" ? key : "by call",
-      children: [self.plan]
-    }),
+    plan: Plan.policy("breaker", { detail, children: [self.plan] }),
     open: (call) =>
       Effect.flatMap(Breaker, ({ circuits }) => {
-        const key = keyOf(call)
+        const key = of(call)
         return Effect.uninterruptibleMask((restore) =>
           Effect.matchCauseEffect(circuits.admit(key), {
             onSuccess: (permit): Effect.Effect<Opened.Opened, E, R | Scope.Scope> =>
@@ -482,7 +472,11 @@ const open = <E, R>(
           Effect.as(
             // Whoever stops reading in the middle says nothing about the provider.
             Scope.addFinalizer(scope, Effect.uninterruptible(permit.settle(CircuitBreaker.ignored))),
-            Opened.flow(settledAtEnd(opened.parts, permit))
+            Opened.flow(atEnd(opened.parts, {
+              finished: () => Effect.uninterruptible(permit.settle(CircuitBreaker.success)),
+              failed: (cause) => Effect.uninterruptible(permit.settle(Outcome.ofFlow(cause))),
+              done: Effect.uninterruptible(permit.settle(CircuitBreaker.success))
+            }))
           ))
     }
   })
@@ -494,31 +488,6 @@ const firstPartMillis = (call: Call, began: number): number => {
   return serving?.firstPartAt === undefined || serving.startedAt < began
     ? call.recorder.now() - began
     : serving.firstPartAt - serving.startedAt
-}
-
-const settledAtEnd = (
-  parts: Stream.Stream<Part, StreamInterrupted>,
-  permit: Permit
-): Stream.Stream<Part, StreamInterrupted> => {
-  const settle = (outcome: CircuitBreaker.Outcome) => Effect.uninterruptible(permit.settle(outcome))
-  return Stream.unwrap(Effect.map(toPull(parts), (pull) =>
-    Stream.fromPull(Effect.succeed(
-      Pull.matchEffect(pull, {
-        // After its `finish` an answer is whole, whether or not anybody pulls once more.
-        onSuccess: (parts) =>
-          parts.some((part) => part.type === "finish")
-            ? Effect.as(settle(CircuitBreaker.success), parts)
-            : Effect.succeed(parts),
-        onFailure: (cause: Cause.Cause<StreamInterrupted>) =>
-          Effect.andThen(settle(Outcome.ofFlow(cause)), Effect.failCause(cause)),
-        onDone: (done) => Effect.andThen(settle(CircuitBreaker.success), Cause.done(done))
-      })
-    ))))
-}
-
-const providerAndModel = (detail: string): { readonly provider: string; readonly model: string } => {
-  const slash = detail.indexOf("/")
-  return { provider: detail.slice(0, slash), model: detail.slice(slash + 1) }
 }
 
 const longerThanZero = (what: string, input: Duration.Input): Duration.Duration => {

@@ -27,7 +27,7 @@ import * as Opened from "../core/Opened.ts"
 import * as Part from "../core/Part.ts"
 import * as Plan from "../core/Plan.ts"
 import { exhausted, failuresOf } from "./internal/exhausted.ts"
-import { isLate, openWithin } from "./internal/reserve.ts"
+import { isLate, type OpenWithin, openWithin } from "./internal/reserve.ts"
 
 export * from "./internal/cascade.ts"
 
@@ -79,12 +79,12 @@ export const orElse: {
     self: Llm.Llm<E, R>,
     that: Llm.Llm<E2, R2>
   ): Llm.Llm<LlmError.ExcludeFailsOver<E> | E2, R | R2> => {
-    const open = openWithin(self, 1)
+    const open = openWithin(self)
     return Llm.make({
       plan: Plan.policy("orElse", { children: [self.plan, that.plan] }),
       open: (call) =>
         Effect.catch(
-          Llm.attempt(open(call)),
+          Llm.attempt(open(call, 1)),
           (
             error
           ): Effect.Effect<Opened.Opened, LlmError.ExcludeFailsOver<E> | E2, R2 | Scope.Scope> => {
@@ -170,13 +170,14 @@ export const orElseOn: {
     that: Llm.Llm<E2, R2>
   ): Llm.Llm<Unnamed<E, Tag> | E2, R | R2> => {
     const named = new Set<string>(typeof tags === "string" ? [tags] : tags)
+    const open = openWithin(self)
     // Time is kept for the fallback only where it would be asked after a limit has passed.
-    const open = openWithin(self, named.has("TimedOut") ? 1 : 0)
+    const remaining = named.has("TimedOut") ? 1 : 0
     return Llm.make({
       plan: Plan.policy("orElseOn", { detail: [...named].join(", "), children: [self.plan, that.plan] }),
       open: (call) =>
         Effect.catch(
-          Llm.attempt(open(call)),
+          Llm.attempt(open(call, remaining)),
           (error): Effect.Effect<Opened.Opened, Unnamed<E, Tag> | E2, R2 | Scope.Scope> => {
             const tag = LlmError.tagOf(error)
             return tag !== undefined && named.has(tag)
@@ -252,25 +253,23 @@ export const firstOf = <const Candidates extends ReadonlyArray<Llm.Any>>(
   // What every candidate is at most; a list of different ones has no type of its own.
   const list = candidates as ReadonlyArray<Llm.Llm<Llm.Error<Candidates[number]>, Llm.Services<Candidates[number]>>>
   if (list.length === 0) throw new RangeError("Fallback.firstOf: there must be at least one candidate, got none")
-  const opens = list.map((candidate, index) => openWithin(candidate, list.length - index - 1))
+  const opens = list.map(openWithin)
   return Llm.make({
     plan: Plan.policy("firstOf", { children: list.map((candidate) => candidate.plan) }),
     open: (call) => oneOf(opens, call, 0, [])
   })
 }
 
-type Open<E, R> = (call: Call) => Effect.Effect<Opened.Opened, E | LlmError.TimedOut, R | Scope.Scope>
-
 /** Asks the candidates from one on; `failures` are those of the ones before it. */
 const oneOf = <E, R>(
-  candidates: ReadonlyArray<Open<E, R>>,
+  candidates: ReadonlyArray<OpenWithin<E, R>>,
   call: Call,
   index: number,
   failures: ReadonlyArray<LlmError.CandidateFailure>
 ): Effect.Effect<Opened.Opened, LlmError.ExcludeFailsOver<E> | LlmError.AllModelsExhausted, R | Scope.Scope> => {
   const remaining = candidates.length - index - 1
   return Effect.catch(
-    Llm.attempt(candidates[index]!(call)),
+    Llm.attempt(candidates[index]!(call, remaining)),
     (
       error
     ): Effect.Effect<

@@ -36,6 +36,7 @@ import type { Recorder } from "../core/internal/recorder.ts"
 import * as Llm from "../core/Llm.ts"
 import type { Opened } from "../core/Opened.ts"
 import * as Plan from "../core/Plan.ts"
+import { noTime } from "./internal/giveUp.ts"
 import { Allowance } from "./internal/hedgeAllowance.ts"
 import { joined } from "./internal/hedgePulse.ts"
 import { openUntil } from "./internal/reserve.ts"
@@ -291,9 +292,6 @@ const open = <E, R>(
   const second = Effect.andThen(Effect.sleep(after), queues(self.plan) ? due : secondAtOnce)
   return Effect.raceFirst(Effect.suspend(branch), second)
 }
-
-// A clock may run in fractions of a millisecond, which a sleep rounds.
-const noTime = 0.001
 
 /** Whether calls may wait for their turn before their request begins. */
 const queues = (plan: Plan.Plan): boolean => plan.policy === "limiter" || plan.children.some(queues)

@@ -54,6 +54,7 @@ import { type Adaptive, estimateTokens, type GateLimits, gateLimits, type Limits
 import { MemoryBuckets } from "./internal/limiterMemory.ts"
 import { hold, listening, settle } from "./internal/limiterPermit.ts"
 import { admit } from "./internal/limiterTurn.ts"
+import { askedOf, sharedKey } from "./internal/sharedKey.ts"
 
 export { type Adaptive, type Limits }
 
@@ -483,21 +484,12 @@ function enforced<E, R>(
   self: Llm.Llm<E, R>,
   options?: EnforceOptions
 ): Llm.Llm<E | Saturated | StoreUnavailable, R | Limiter> {
-  const models = Plan.models(self.plan)
-  const key = options?.key ?? models.join("+")
-  if (key === "") {
-    throw new RangeError("Limiter.enforce: key must not be empty, and the plan has no model to take it from")
-  }
-  const asking = {
-    onStoreError: options?.onStoreError ?? "allow",
-    // What one model's headers say is nothing to another one that it falls back to.
-    model: new Set(models).size === 1 ? models[0] : undefined
-  }
+  const { detail, models, of } = sharedKey("Limiter.enforce", self.plan, options?.key)
+  // What one model's headers say is nothing to another one that it falls back to.
+  const model = new Set(models).size === 1 ? models[0] : undefined
+  const asking = { onStoreError: options?.onStoreError ?? "allow", model, asked: askedOf(model) }
   return Llm.make({
-    plan: Plan.policy("limiter", {
-      detail: options?.key === undefined ? "" : typeof key === "string" ? key : "by call",
-      children: [self.plan]
-    }),
+    plan: Plan.policy("limiter", { detail, children: [self.plan] }),
     open: (call) =>
       Effect.withFiber((fiber): Effect.Effect<
         Opened,
@@ -505,7 +497,7 @@ function enforced<E, R>(
         R | Limiter | Scope.Scope
       > => {
         const limiter = Context.getUnsafe(fiber.context, Limiter)
-        const gate = limiter.gate(typeof key === "string" ? key : key(call))
+        const gate = limiter.gate(of(call))
         if (gate === undefined) return self.open(call)
         const { buckets } = limiter
         const entry = new Entry(gate, call, fiber.getRef(Priority), asking)

@@ -37,10 +37,11 @@ import * as Stream from "effect/Stream"
 import type { Call, Pulse } from "../core/Call.ts"
 import { toPull } from "../core/internal/pull.ts"
 import * as Llm from "../core/Llm.ts"
-import { StreamInterrupted, TimedOut } from "../core/LlmError.ts"
+import { StreamInterrupted, type TimedOut } from "../core/LlmError.ts"
 import * as Opened from "../core/Opened.ts"
 import type { Part } from "../core/Part.ts"
 import * as Plan from "../core/Plan.ts"
+import { giveUp, noTime } from "./internal/giveUp.ts"
 
 /**
  * A limit: a duration, or a schedule whose nth delay is the limit of the nth attempt of the retry around it.
@@ -204,9 +205,6 @@ const at = (limit: KnownLimit | undefined, attempt: number): Effect.Effect<numbe
 
 type Phase = TimedOut["phase"]
 
-// In milliseconds. A clock may run in fractions, which a sleep rounds: what is left of that is not slept for, over and over.
-const noTime = 0.001
-
 /**
  * Watches one call. One timer serves all limits: it sleeps to the nearest one, and looks again. A part costs no more than
  * a note of the time.
@@ -315,11 +313,7 @@ class Watch {
     if (next === undefined) return Effect.andThen(Effect.sleep(this.longest), this.opening)
     const left = next.at - now
     if (left > noTime) return Effect.andThen(Effect.sleep(Math.min(left, this.longest)), this.opening)
-    const timedOut = new TimedOut({ phase: next.phase, limit: Duration.millis(next.limit) })
-    // The request is interrupted, but the receipt should say why.
-    this.call.recorder.endSince(this.firstAttempt, timedOut._tag)
-    this.call.recorder.event("timeout", next.phase)
-    return Effect.fail(timedOut)
+    return Effect.fail(giveUp(this.call.recorder, this.firstAttempt, next.phase, next.limit))
   })
 
   /** Goes on watching while the answer flows. */

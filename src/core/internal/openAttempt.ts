@@ -42,7 +42,7 @@ export const openAttempt = (
   upstream: Upstream
 ): Effect.Effect<Opened.Opened, ProviderError, Scope.Scope> =>
   Effect.suspend(() => {
-    const record = call.recorder.begin(upstream.provider, upstream.model, call.continues)
+    const record = call.recorder.begin(upstream.provider, upstream.model)
     call.pulse?.attempt()
     const open: Effect.Effect<Opened.Opened, ProviderError, Scope.Scope> = call.transport === "whole"
       ? Effect.flatMap(upstream.whole, (answer) => settleWhole(call, record, Part.fromAnswer(answer)))

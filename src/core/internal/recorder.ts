@@ -29,12 +29,10 @@ export class AttemptRecord {
   private continued: { readonly from: AttemptRecord | undefined; readonly delivered: () => string } | undefined =
     undefined
 
-  /** `continued` is text that was delivered before and that this attempt goes on from. */
-  constructor(provider: string, model: string, startedAt: number, continued: string | undefined) {
+  constructor(provider: string, model: string, startedAt: number) {
     this.provider = provider
     this.model = model
     this.startedAt = startedAt
-    if (continued !== undefined) this.text.push(continued)
   }
 
   /** Takes note of a part; true when it is content. */
@@ -143,8 +141,8 @@ export class Recorder {
     return this.clock.currentTimeMillisUnsafe()
   }
 
-  begin(provider: string, model: string, continued?: string): AttemptRecord {
-    const attempt = new AttemptRecord(provider, model, this.now(), continued)
+  begin(provider: string, model: string): AttemptRecord {
+    const attempt = new AttemptRecord(provider, model, this.now())
     this.record(attempt)
     return attempt
   }

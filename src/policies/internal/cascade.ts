@@ -1,7 +1,7 @@
 /**
  * `Fallback.cascade`: tiers of models, the cheapest that is good enough first, and better ones where its answer is not.
  */
-import type * as Arr from "effect/Array"
+import * as Arr from "effect/Array"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -15,7 +15,7 @@ import type * as Opened from "../../core/Opened.ts"
 import * as Part from "../../core/Part.ts"
 import * as Plan from "../../core/Plan.ts"
 import { exhausted, failuresOf } from "./exhausted.ts"
-import { isLate, openWithin } from "./reserve.ts"
+import { isLate, type OpenWithin, openWithin } from "./reserve.ts"
 
 /**
  * One tier of a {@link cascade}.
@@ -170,23 +170,28 @@ export const cascade = <const Tiers extends ReadonlyArray<Tier<unknown, unknown>
       throw new RangeError(`Fallback.cascade: price and quality must be finite, got ${price} and ${quality}`)
     }
   }
+  const ranked = list.map(({ llm, quality }): Ranked<E, R> => ({ quality, open: openWithin(llm) }))
   const judge = options?.shortcoming ?? shortcoming
   return Llm.make({
     plan: Plan.policy("cascade", { children: list.map((tier) => tier.llm.plan) }),
     open: (call) =>
       Effect.flatMap(MinimumQuality, (minimum) => {
-        const good = list.filter((tier) => tier.quality >= minimum)
-        return isNonEmpty(good)
+        const good = ranked.filter((tier) => tier.quality >= minimum)
+        return Arr.isReadonlyArrayNonEmpty(good)
           ? tierOf(good, call, judge, 0, [])
           : Effect.fail(exhausted(call, [], minimum))
       })
   })
 }
 
-const isNonEmpty = <A>(list: ReadonlyArray<A>): list is Arr.NonEmptyReadonlyArray<A> => list.length > 0
+/** A tier in its place. */
+interface Ranked<E, R> {
+  readonly quality: number
+  readonly open: OpenWithin<E, R>
+}
 
 const tierOf = <E, R>(
-  tiers: Arr.NonEmptyReadonlyArray<Tier<E, R>>,
+  tiers: Arr.NonEmptyReadonlyArray<Ranked<E, R>>,
   call: Call,
   judge: NonNullable<CascadeOptions["shortcoming"]>,
   index: number,
@@ -197,15 +202,15 @@ const tierOf = <E, R>(
     LlmError.ExcludeFailsOver<E> | LlmError.AllModelsExhausted,
     R | Scope.Scope
   >
-  const { llm } = tiers[index]!
+  const { open } = tiers[index]!
   const remaining = tiers.length - index - 1
   const escalate = (reason: string, all: ReadonlyArray<LlmError.CandidateFailure>): Result => {
     if (isLate(call)) return Effect.never
     call.recorder.event("escalate", reason)
     return tierOf(tiers, call, judge, index + 1, all)
   }
-  const opened = remaining === 0 ? llm.open(call) : Effect.flatMap(
-    openWithin(llm, remaining)({ ...call, mode: "whole" }),
+  const opened = remaining === 0 ? open(call, 0) : Effect.flatMap(
+    open({ ...call, mode: "whole" }, remaining),
     (opened): Effect.Effect<Opened.Opened, NotGoodEnough> => {
       if (opened._tag === "Flow") return Effect.succeed(opened)
       const reason = judge(Part.toAnswer(opened.parts), call.request)

@@ -8,10 +8,10 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import { UnhandledLogLevel } from "effect/References"
 import { StoreUnavailable } from "../../core/LlmError.ts"
 import type { Entry } from "./limiterGate.ts"
 import type { BucketStore } from "./limiterMemory.ts"
+import { reportUnhandled } from "./reportUnhandled.ts"
 
 /** After a store has not answered in time it is not asked, in milliseconds: or every call in turn would wait for it. */
 const restMillis = 1_000
@@ -42,7 +42,9 @@ export class Buckets {
       const unavailable = (): Effect.Effect<number, StoreUnavailable> => {
         if (allow) return Effect.succeed(0)
         entry.call.recorder.event("rejected", "StoreUnavailable")
-        return Effect.fail(new StoreUnavailable({ ...entry.asked(), store: "limiter", operation: `take ${resource}` }))
+        return Effect.fail(
+          new StoreUnavailable({ ...entry.asking.asked, store: "limiter", operation: `take ${resource}` })
+        )
       }
       if (this.rests(entry)) return unavailable()
       return Effect.matchCauseEffect(this.ask(entry, resource, amount, limit, false), {
@@ -59,7 +61,7 @@ export class Buckets {
           Cause.hasInterruptsOnly(cause)
             ? Effect.failCause(Cause.map(cause, absurd))
             : Effect.andThen(
-              report(
+              reportUnhandled(
                 `Limiter: the store is not available, ${allow ? "sending without its limits" : "nothing is sent"}`,
                 cause
               ),
@@ -121,7 +123,7 @@ export class Buckets {
           (cause) =>
             Cause.hasInterruptsOnly(cause)
               ? Effect.void
-              : report("Limiter: the store is not available, what a call has used is not counted", cause)
+              : reportUnhandled("Limiter: the store is not available, what a call has used is not counted", cause)
         )
     )
   }
@@ -158,9 +160,3 @@ export class Buckets {
 const absurd = (error: unknown): never => {
   throw error
 }
-
-const report = (message: string, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
-  Effect.withFiber((fiber) => {
-    const level = fiber.getRef(UnhandledLogLevel)
-    return level === undefined ? Effect.void : Effect.logWithLevel(level)(message, cause)
-  })

@@ -12,6 +12,7 @@ import type { Call, RateLimit } from "../../core/Call.ts"
 import { AdaptiveLimit, type Outcome } from "./limiterAdaptive.ts"
 import { HeaderLimits, type HeaderWait, type Mark } from "./limiterHeaders.ts"
 import type { GateLimits } from "./limiterLimits.ts"
+import type { Asked } from "./sharedKey.ts"
 
 export type Resource = "concurrency" | "requests" | "tokens"
 
@@ -22,6 +23,8 @@ export interface Asking {
   readonly onStoreError: "allow" | "fail"
   /** `provider/model`, where there is but one. */
   readonly model: string | undefined
+  /** The same, as errors give it. */
+  readonly asked: Asked | undefined
 }
 
 /** One call at a gate. */
@@ -71,15 +74,6 @@ export class Entry {
     this.asking = asking
     this.arrivedAt = call.recorder.now()
     this.giveUpAt = this.arrivedAt + gate.limits.maxWait
-  }
-
-  /** The model that was asked, as errors give it. */
-  asked(): { readonly provider: string; readonly model: string } | undefined {
-    const { model } = this.asking
-    const slash = model?.indexOf("/") ?? -1
-    return model === undefined || slash < 0
-      ? undefined
-      : { provider: model.slice(0, slash), model: model.slice(slash + 1) }
   }
 
   wake(): void {

@@ -5,15 +5,13 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import * as Pull from "effect/Pull"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import type { Call, RateLimit } from "../../core/Call.ts"
-import { toPull } from "../../core/internal/pull.ts"
 import * as LlmError from "../../core/LlmError.ts"
 import * as Opened from "../../core/Opened.ts"
 import type { Part } from "../../core/Part.ts"
 import * as Usage from "../../core/Usage.ts"
+import { atEnd } from "./atEnd.ts"
 import type { Outcome } from "./limiterAdaptive.ts"
 import type { Buckets } from "./limiterBuckets.ts"
 import type { Entry } from "./limiterGate.ts"
@@ -74,32 +72,16 @@ export const hold = (
 ): Effect.Effect<Opened.Opened, never, Scope.Scope> =>
   opened._tag === "Whole" ? Effect.succeed(opened) : Effect.as(
     Effect.addFinalizer(() => Effect.sync(() => entry.gate.leave(entry, "unknown"))),
-    Opened.flow(flowing(entry, buckets, opened.parts))
+    Opened.flow(atEnd(opened.parts, {
+      finished: (parts) => served(entry, buckets, parts),
+      failed: (cause) =>
+        Effect.sync(() => {
+          // Whoever is interrupted while reading may read on.
+          if (!Cause.hasInterruptsOnly(cause)) entry.gate.leave(entry, outcomeOf(cause))
+        }),
+      done: Effect.sync(() => entry.gate.leave(entry, "unknown"))
+    }))
   )
-
-const flowing = (
-  entry: Entry,
-  buckets: Buckets,
-  parts: Stream.Stream<Part, LlmError.StreamInterrupted>
-): Stream.Stream<Part, LlmError.StreamInterrupted> =>
-  Stream.unwrap(Effect.map(toPull(parts), (pull) => {
-    const next = Pull.matchEffect(pull, {
-      onSuccess: (parts) =>
-        parts.some((part) => part.type === "finish")
-          ? Effect.as(served(entry, buckets, parts), parts)
-          : Effect.succeed(parts),
-      onFailure: (cause) => {
-        // Whoever is interrupted while reading may read on.
-        if (!Cause.hasInterruptsOnly(cause)) entry.gate.leave(entry, outcomeOf(cause))
-        return Effect.failCause(cause)
-      },
-      onDone: () => {
-        entry.gate.leave(entry, "unknown")
-        return Cause.done()
-      }
-    })
-    return Stream.fromPull(Effect.succeed(next))
-  }))
 
 /** The answer has ended as it should: what it used beyond the estimate is owed. */
 const served = (entry: Entry, buckets: Buckets, parts: ReadonlyArray<Part>): Effect.Effect<void> => {

@@ -117,7 +117,7 @@ const saturated = (
     call.recorder.event("rejected", "Saturated")
     return Effect.fail(
       new Saturated({
-        ...entry.asked(),
+        ...entry.asking.asked,
         key: gate.key,
         resource,
         reason,

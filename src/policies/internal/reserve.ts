@@ -1,14 +1,14 @@
 /**
  * Time for those who come next: while a fallback remains, a candidate may not take all that is left of the deadline.
  */
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Call } from "../../core/Call.ts"
 import type { Llm } from "../../core/Llm.ts"
-import { TimedOut } from "../../core/LlmError.ts"
+import type { TimedOut } from "../../core/LlmError.ts"
 import type { Opened } from "../../core/Opened.ts"
 import type { Plan } from "../../core/Plan.ts"
+import { giveUp } from "./giveUp.ts"
 
 /** The share of the time that is left which is kept for one fallback, and the most that is kept for several. */
 const perFallback = 0.25
@@ -27,24 +27,23 @@ const punctual: ReadonlyArray<string> = ["retry", "breaker", "whole"]
  * waits longer. It then needs no second watch, which is most of what a fallback costs.
  */
 const keepsTime = (plan: Plan): boolean =>
-  plan.policy === "timeout" && (plan.limits ?? []).some((limit) => attemptLimits.includes(limit))
-    ? true
-    : punctual.includes(plan.policy) && plan.children.every(keepsTime)
+  (plan.policy === "timeout" && (plan.limits ?? []).some((limit) => attemptLimits.includes(limit))) ||
+  (punctual.includes(plan.policy) && plan.children.every(keepsTime))
 
-/** How to open a candidate after which so many others remain, in the time that is its own. */
-export const openWithin = <E, R>(
-  self: Llm<E, R>,
+/** Opens a candidate after which so many others remain, in the time that is its own. */
+export type OpenWithin<E, R> = (
+  call: Call,
   remaining: number
-): (call: Call) => Effect.Effect<Opened, E | TimedOut, R | Scope.Scope> => {
-  if (remaining === 0) return self.open
-  const share = 1 - Math.min(most, perFallback * remaining)
+) => Effect.Effect<Opened, E | TimedOut, R | Scope.Scope>
+
+export const openWithin = <E, R>(self: Llm<E, R>): OpenWithin<E, R> => {
   const watched = keepsTime(self.plan)
-  return (call) => {
+  return (call, remaining) => {
     const until = openUntil(call)
-    if (until === Infinity) return self.open(call)
+    if (until === Infinity || remaining === 0) return self.open(call)
     return Effect.suspend(() => {
       const now = call.recorder.now()
-      const own = Math.max(0, until - now) * share
+      const own = Math.max(0, until - now) * (1 - Math.min(most, perFallback * remaining))
       const inner = { ...call, openBy: now + own }
       return watched ? self.open(inner) : watching(self.open(inner), call, own)
     })
@@ -58,13 +57,7 @@ const watching = <E, R>(
 ): Effect.Effect<Opened, E | TimedOut, R> =>
   Effect.suspend(() => {
     const first = call.recorder.attempts.length
-    const over = Effect.suspend(() => {
-      const timedOut = new TimedOut({ phase: "total", limit: Duration.millis(own) })
-      // The request is interrupted, but the receipt should say why.
-      call.recorder.endSince(first, timedOut._tag)
-      call.recorder.event("timeout", "total")
-      return Effect.fail(timedOut)
-    })
+    const over = Effect.suspend(() => Effect.fail(giveUp(call.recorder, first, "total", own)))
     return Effect.raceFirst(open, Effect.andThen(Effect.sleep(own), over))
   })
 

@@ -101,22 +101,34 @@ export const resetMillis = (value: string | undefined, now: number): number | un
 /** The reset of the bucket that is empty, where rate limit headers name one; the latest where there are several. */
 export const fromBuckets = (headers: HeaderFields, now: number): number | undefined => {
   let latest: number | undefined
-  for (const [remainingName, resetName] of bucketNames(headers)) {
-    if (headers[remainingName]?.trim() !== "0") continue
-    const reset = resetMillis(headers[resetName], now)
+  for (const bucket of buckets(headers)) {
+    if (headers[bucket.remaining]?.trim() !== "0") continue
+    const reset = resetMillis(headers[bucket.reset], now)
     if (reset !== undefined && (latest === undefined || reset > latest)) latest = reset
   }
   return latest
 }
 
-const bucketNames = (headers: HeaderFields): Array<readonly [string, string]> => {
-  const names: Array<readonly [string, string]> = []
-  for (const name of Object.keys(headers)) {
-    // x-ratelimit-remaining-tokens / x-ratelimit-reset-tokens, anthropic-ratelimit-tokens-remaining / -reset
-    if (/^x-ratelimit-remaining(?:-|$)/.test(name)) names.push([name, name.replace("remaining", "reset")])
-    else if (/^anthropic-ratelimit-.*-remaining$/.test(name)) {
-      names.push([name, name.replace(/remaining$/, "reset")])
-    }
-  }
-  return names
+/** What rate limit headers say how much is left of, and the names of the headers that say it. */
+export interface Bucket {
+  /** Empty where the headers do not say of what: then it is not known whether they count requests or tokens. */
+  readonly resource: string
+  readonly remaining: string
+  readonly reset: string
+  readonly limit: string
 }
+
+// x-ratelimit-remaining-tokens (OpenAI and most who follow it), x-ratelimit-remaining (OpenRouter).
+const standard = /^x-ratelimit-remaining(?:$|-(.*)$)/
+const anthropic = /^anthropic-ratelimit-(.*)-remaining$/
+
+export const buckets = (headers: HeaderFields): ReadonlyArray<Bucket> =>
+  Object.keys(headers).flatMap((remaining): ReadonlyArray<Bucket> => {
+    const match = standard.exec(remaining) ?? anthropic.exec(remaining)
+    return match === null ? [] : [{
+      resource: match[1] ?? "",
+      remaining,
+      reset: remaining.replace("remaining", "reset"),
+      limit: remaining.replace("remaining", "limit")
+    }]
+  })
