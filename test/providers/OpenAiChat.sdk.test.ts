@@ -346,12 +346,10 @@ const calls: { readonly [name: string]: Call } = {
     theirs: { model, messages: [{ role: "user", content: "Hello?" }, { role: "assistant", content: "Hi." }] },
     differs: {
       because: "OpenAI's types know no reasoning in messages: the field is DeepSeek's",
-      mend: ({ messages, ...body }) => ({
-        ...body,
-        messages: (messages as ReadonlyArray<object>).map((message, index) =>
-          index === 1 ? { ...message, reasoning_content: "A greeting." } : message
-        )
-      })
+      mend: (theirs) => {
+        const [question, answer] = theirs["messages"] as ReadonlyArray<object>
+        return { ...theirs, messages: [question, { ...answer, reasoning_content: "A greeting." }] }
+      }
     }
   }
 }

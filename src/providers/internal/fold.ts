@@ -4,7 +4,7 @@
  */
 import type { ProviderError } from "../../core/LlmError.ts"
 import type { ProviderPart } from "../../core/Part.ts"
-import { classifyInBand, type Exchange, identifiers, malformed } from "./classify.ts"
+import { classifyInBand, type Exchange, identifiers, malformed, note } from "./classify.ts"
 import { readErrorValue } from "./errorBody.ts"
 import type { EventFold } from "./exchange.ts"
 import { type Fields, isFields, json, Names } from "./read.ts"
@@ -18,6 +18,8 @@ export abstract class Fold implements EventFold {
   protected malformedChunks = 0
   /** The code of an error that came when the answer was complete. */
   protected errorAfterFinish: string | undefined = undefined
+  /** The types of events that are not known. */
+  protected readonly ignoredEvents = new Set<string>()
   private readonly maxParams: number
   private wellFormedChunks = 0
   private kept = 0
@@ -60,6 +62,11 @@ export abstract class Fold implements EventFold {
     const error = !this.finished && rest !== undefined ? json(rest) : undefined
     if (error !== undefined) this.stop(this.classify(error))
     else this.terminate()
+  }
+
+  /** Takes note of an event that is not known, so that the answer can say what it may have missed. */
+  protected ignore(type: string): void {
+    note(this.ignoredEvents, type)
   }
 
   /** The object that an event holds; one that holds none is counted and skipped. */

@@ -6,7 +6,7 @@
  */
 import * as Part from "../../core/Part.ts"
 import { readObject } from "./answerBody.ts"
-import { type Exchange, malformed } from "./classify.ts"
+import { type Exchange, malformed, note } from "./classify.ts"
 import { isError } from "./errorBody.ts"
 import type { Read } from "./exchange.ts"
 import { finishReason, mergeUsage, metadataPart } from "./finish.ts"
@@ -109,7 +109,7 @@ export class GeminiStream extends Fold {
     else if (typeof words === "string") this.say(thought === true ? "reasoning" : "text", words, signature)
     else {
       const kind = Object.keys(part).find((key) => key !== "thought" && key !== "thoughtSignature")
-      if (kind !== undefined) this.ignored.add(kind)
+      if (kind !== undefined) note(this.ignored, kind)
       // What carries a signature goes back with it, though it say nothing.
       else if (signature !== undefined) this.say(thought === true ? "reasoning" : "text", "", signature)
     }
@@ -139,7 +139,7 @@ export class GeminiStream extends Fold {
     const mediaType = text(inlineData["mimeType"])
     const data = text(inlineData["data"])
     if (mediaType === undefined || data === undefined || !isBase64(data)) {
-      this.ignored.add("inlineData")
+      note(this.ignored, "inlineData")
       return
     }
     this.closeBlock()
@@ -197,7 +197,7 @@ export class GeminiStream extends Fold {
       raw,
       candidate: this.facts,
       usage: this.usage,
-      ignoredParts: [...this.ignored],
+      ignoredParts: this.ignored,
       malformedChunks: this.malformedChunks,
       errorAfterFinish: this.errorAfterFinish
     }))
