@@ -6,7 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { type LlmError, Part } from "effect-bulwark"
 import { AnthropicMessages, Gemini, OpenAiChat } from "effect-bulwark/providers"
 import * as Effect from "effect/Effect"
-import { asking, finishOf } from "./support/ask.ts"
+import { asking, finishOf, ofType } from "./support/ask.ts"
 import * as Google from "./support/geminiWire.ts"
 import * as Messages from "./support/messagesWire.ts"
 import * as Chat from "./support/wire.ts"
@@ -120,6 +120,24 @@ for (const [name, { ask, ignored, own, raw, streamed, whole }] of Object.entries
     it.effect("keeps the names of what it does not know (streamed)", () => check("streamed", ask.streamed(streamed)))
   })
 }
+
+describe("the name of the model that has answered", () => {
+  const nameOf = (model: string) =>
+    Effect.map(
+      cases["OpenAiChat"]!.ask.whole(Chat.answer({ content: "hi" }, {}, { model })),
+      (parts) => ofType(parts, "response-metadata")[0]?.modelId
+    )
+
+  it.effect("is handed on where it is one", () =>
+    Effect.gen(function*() {
+      for (
+        const name of ["gpt-5-mini-2026-01-01", "@cf/meta/llama-3.3:free", "publishers/x/models/y@001", "C:/m_1.gguf"]
+      ) {
+        assert.strictEqual(yield* nameOf(name), name)
+      }
+      for (const name of ["Why is the sky blue?", "x".repeat(129), ""]) assert.isUndefined(yield* nameOf(name))
+    }))
+})
 
 describe("an endless number of unknown events", () => {
   const many = (event: (type: string) => string) =>

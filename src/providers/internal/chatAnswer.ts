@@ -25,7 +25,8 @@ export const readAnswer = (exchange: Exchange, body: string, restore: RestorePar
   if (!isFields(message)) return { failure: malformed(exchange, "its choice has no message") }
 
   const parts: Array<AnswerPart> = []
-  const metadata = metadataPart(answer)
+  const names = new Names(exchange.origin.secrets)
+  const metadata = metadataPart(names, answer)
   if (metadata !== undefined) parts.push(metadata)
   let refusal = ""
   const ignoredParts = new Set<string>()
@@ -56,7 +57,6 @@ export const readAnswer = (exchange: Exchange, body: string, restore: RestorePar
       }
     }
   }
-  const names = new Names(exchange.origin.secrets)
   parts.push(finishPart(names, reason, {
     raw,
     native: text(choice["native_finish_reason"]),

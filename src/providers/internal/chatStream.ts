@@ -10,7 +10,7 @@ import { type Exchange, identifiers, malformed, note } from "./classify.ts"
 import { filteredCategories, isError } from "./errorBody.ts"
 import { finishReason, metadataPart } from "./finish.ts"
 import { Fold } from "./fold.ts"
-import { type Fields, fields, isFields, Names, text } from "./read.ts"
+import { type Fields, fields, isFields, text } from "./read.ts"
 import type { RestoreParams } from "./toolSchema.ts"
 
 interface OpenCall {
@@ -161,7 +161,7 @@ export class ChatStream extends Fold {
 
   private describe(chunk: Fields): void {
     if (!this.described) {
-      const metadata = metadataPart(chunk)
+      const metadata = metadataPart(this.names, chunk)
       if (metadata !== undefined) {
         this.described = true
         this.parts.push(metadata)
@@ -184,7 +184,7 @@ export class ChatStream extends Fold {
     for (const call of this.calls) {
       if (!this.finishCall(call, reason)) return
     }
-    const names = new Names(this.exchange.origin.secrets)
+    const { names } = this
     this.parts.push(finishPart(names, reason, {
       raw,
       native: this.native,

@@ -57,9 +57,9 @@ export const finishReason = (raw: string): Response.FinishReason => {
 }
 
 /** The `response-metadata` part of an answer, where it says anything about itself. */
-export const metadataPart = (body: Fields): Response.ResponseMetadataPartEncoded | undefined => {
-  const id = text(body["id"])
-  const modelId = text(body["model"])
+export const metadataPart = (names: Names, body: Fields): Response.ResponseMetadataPartEncoded | undefined => {
+  const id = text(names.scrub(text(body["id"]) ?? ""))
+  const modelId = names.model(body["model"])
   if (id === undefined && modelId === undefined) return undefined
   return { type: "response-metadata", ...compact({ id, modelId, timestamp: timestamp(body["created"]) }) }
 }

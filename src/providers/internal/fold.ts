@@ -14,6 +14,7 @@ export abstract class Fold implements EventFold {
   failure: ProviderError | undefined = undefined
 
   protected readonly exchange: Exchange
+  protected readonly names: Names
   protected parts: Array<ProviderPart> = []
   protected malformedChunks = 0
   /** The code of an error that came when the answer was complete. */
@@ -26,6 +27,7 @@ export abstract class Fold implements EventFold {
 
   constructor(exchange: Exchange, maxParams: number) {
     this.exchange = exchange
+    this.names = new Names(exchange.origin.secrets)
     this.maxParams = maxParams
   }
 
@@ -85,7 +87,7 @@ export abstract class Fold implements EventFold {
     if (this.settled) {
       // The answer was complete: an upstream that complains afterwards (of the limit it has reached) does not undo it.
       const { rawCodes } = readErrorValue(chunk)
-      this.errorAfterFinish = identifiers(new Names(this.exchange.origin.secrets), rawCodes)[0] ?? "error"
+      this.errorAfterFinish = identifiers(this.names, rawCodes)[0] ?? "error"
       return
     }
     this.stop(this.classify(chunk))

@@ -12,7 +12,7 @@ import type { Read } from "./exchange.ts"
 import { finishReason, mergeUsage, metadataPart } from "./finish.ts"
 import { Fold } from "./fold.ts"
 import { blockReason, finishPart, modelErred, promptBlocked } from "./geminiFinish.ts"
-import { type Fields, fields, isFields, items, json, Names, text, trimBody } from "./read.ts"
+import { type Fields, fields, isFields, items, json, text, trimBody } from "./read.ts"
 import type { RestoreParams } from "./toolSchema.ts"
 
 interface Call {
@@ -80,7 +80,7 @@ export class GeminiStream extends Fold {
   private describe(chunk: Fields): void {
     this.responseId ??= text(chunk["responseId"])
     if (this.described) return
-    const metadata = metadataPart({
+    const metadata = metadataPart(this.names, {
       id: chunk["responseId"],
       model: chunk["modelVersion"],
       created: Math.floor(Date.parse(String(chunk["createTime"])) / 1000)
@@ -193,7 +193,7 @@ export class GeminiStream extends Fold {
       for (const call of this.calls) if (!this.finishCall(call)) return
     }
     this.cite()
-    this.parts.push(finishPart(new Names(this.exchange.origin.secrets), reason, {
+    this.parts.push(finishPart(this.names, reason, {
       raw,
       candidate: this.facts,
       usage: this.usage,

@@ -15,7 +15,7 @@ import { finishReason, mergeUsage, metadataPart } from "./finish.ts"
 import { Fold } from "./fold.ts"
 import { Block, type JsonTool, knownDeltas } from "./messagesBlock.ts"
 import { finishPart } from "./messagesFinish.ts"
-import { type Fields, fields, isFields, items, Names, text } from "./read.ts"
+import { type Fields, fields, isFields, items, text } from "./read.ts"
 import type { RestoreParams } from "./toolSchema.ts"
 
 /** What has to be known of the request to read its answer. */
@@ -98,7 +98,7 @@ export class MessagesStream extends Fold {
     this.usage = mergeUsage(this.usage, message["usage"])
     // Gateways are known to send it twice.
     if (this.described) return
-    const metadata = metadataPart(message)
+    const metadata = metadataPart(this.names, message)
     if (metadata === undefined) return
     this.described = true
     this.parts.push(metadata)
@@ -146,7 +146,7 @@ export class MessagesStream extends Fold {
     for (const block of this.blocks) {
       if (block.kind === "call" && !this.call(block, reason)) return
     }
-    const names = new Names(this.exchange.origin.secrets)
+    const { names } = this
     this.parts.push(finishPart(names, reason, {
       raw: this.raw,
       stopSequence: this.stopSequence,
