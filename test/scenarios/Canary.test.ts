@@ -9,6 +9,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { type Breaker, Llm, LlmError, Plan, type RetryBudget } from "effect-bulwark"
 import type * as Tool from "effect/ai/Tool"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import * as Schedule from "effect/Schedule"
@@ -81,6 +82,25 @@ for (const [adapterName, adapter] of Object.entries(adapters)) {
           }
         }))
     }
+
+    it.effect("hands content to whom it belongs", () =>
+      Effect.gen(function*() {
+        const ask = <A, E>(name: string, run: Effect.Effect<A, E, Services>) =>
+          observe(run).pipe(Effect.provide(provided(adapter.plants[name]!, []), { local: true }))
+        const good = yield* ask("a good answer", Llm.generateText(standard("restart"), { prompt }))
+        assert(Exit.isSuccess(good.exit))
+        assert.strictEqual(good.exit.value.text, Canary.content.text)
+        assert.strictEqual(good.exit.value.reasoningText, Canary.content.reasoning)
+        const called = yield* ask("a call of a tool", Llm.generateText(standard("restart"), { prompt, toolkit }))
+        assert(Exit.isSuccess(called.exit))
+        assert.deepStrictEqual(called.exit.value.toolCalls[0]?.params, { city: Canary.content.params })
+        assert.strictEqual(called.exit.value.toolResults[0]?.result, Canary.content.handled)
+        // Whoever unwraps an error finds what had been said, and what the server said to it.
+        const cut = yield* ask("an answer that breaks off", Stream.runDrain(Llm.streamText(bare, { prompt })))
+        assert.include(cut.unwrapped, Canary.content.text)
+        const failed = yield* ask("an error before the first word", Llm.generateText(bare, { prompt }))
+        assert.include(failed.unwrapped, Canary.content.user)
+      }))
 
     it.effect("is itself, with its options and its plan, nothing that tells", () =>
       Effect.gen(function*() {
