@@ -16,6 +16,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Pull from "effect/Pull"
 import * as Redacted from "effect/Redacted"
+import * as References from "effect/References"
 import type * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
 import * as Stream from "effect/Stream"
@@ -25,6 +26,7 @@ import * as Internal from "./internal/languageModel.ts"
 import { runStream, runWhole } from "./internal/operation.ts"
 import { toPull } from "./internal/pull.ts"
 import { structuredOutput } from "./internal/structuredOutput.ts"
+import { tracedAs, tracedTools } from "./internal/unrecorded.ts"
 import { type Llm, make } from "./Llm.ts"
 import { InvalidOutput, OutputTruncated, StreamInterrupted, toAiError, type ToolFailed } from "./LlmError.ts"
 import * as Opened from "./Opened.ts"
@@ -157,6 +159,8 @@ const requestOf = (
   settings: options.settings ?? {}
 })
 
+type AnyToolkit = LanguageModel.ToolkitInput<Record<string, Tool.Any>>
+
 // The one place where our typed failures travel through hooks that are typed for another error. `LanguageModel` hands on
 // what it does not know, and `catchTools` below takes back what it adds.
 const smuggled = <E>(error: E): AiError.AiError => error as unknown as AiError.AiError
@@ -169,7 +173,8 @@ const catchTools = <E>(error: E): Exclude<E, AiError.AiError> | InvalidOutput | 
 const withToolkit = <E, R, A, E2, R2>(
   llm: Llm<E, R>,
   settings: Settings | undefined,
-  use: (model: LanguageModel.LanguageModel) => Effect.Effect<A, E2, R2>
+  toolkit: AnyToolkit,
+  use: (model: LanguageModel.LanguageModel, toolkit: AnyToolkit) => Effect.Effect<A, E2, R2>
 ): Effect.Effect<
   { readonly response: A; readonly receipt: Receipt },
   E | Exclude<E2, AiError.AiError> | InvalidOutput | ToolFailed,
@@ -182,9 +187,11 @@ const withToolkit = <E, R, A, E2, R2>(
       onError: smuggled,
       onReceipt: (closed) => {
         receipt = closed
-      }
+      },
+      within: tracedAs(context)
     }).pipe(
-      Effect.flatMap(use),
+      Effect.flatMap((model) => use(model, tracedTools(toolkit, context))),
+      Effect.withTracerEnabled(false),
       // A response without a call cannot be: `LanguageModel` has nothing else to make one of.
       Effect.map((response) => ({ response, receipt: receipt! })),
       Effect.mapError(catchTools<E | E2>)
@@ -255,7 +262,7 @@ export function generateText<E, R>(
   }
   const { settings, ...rest } = options
   return Effect.map(
-    withToolkit(llm, settings, (model) => model.generateText({ ...rest, toolkit: options.toolkit! })),
+    withToolkit(llm, settings, options.toolkit, (model, toolkit) => model.generateText({ ...rest, toolkit })),
     ({ receipt, response }) => new Answer(response.content, receipt)
   )
 }
@@ -335,7 +342,7 @@ export function generateObject<E, R, S extends Schema.Encoder<Record<string, unk
   }
   const { settings, ...rest } = options
   return Effect.map(
-    withToolkit(whole(llm), settings, (model) => model.generateObject(rest)),
+    withToolkit(whole(llm), settings, options.toolkit, (model, toolkit) => model.generateObject({ ...rest, toolkit })),
     ({ receipt, response }) => new ObjectAnswer(response.value, response.content, receipt)
   )
 }
@@ -439,11 +446,15 @@ export function streamText<E, R>(
   if (options.toolkit === undefined) {
     return Stream.mapArray(runStream(llm, requestOf(options), true), Arr.map((part) => Part.decode(part)))
   }
-  const { settings, ...rest } = options
+  const { settings, toolkit, ...rest } = options
   return Stream.unwrap(Effect.contextWith((context: Context.Context<R>) =>
     Effect.map(
-      Internal.make(llm, context, { settings: settings ?? {}, onError: smuggled }),
-      (model) => Stream.mapError(model.streamText({ ...rest, toolkit: options.toolkit! }), catchTools)
+      Internal.make(llm, context, { settings: settings ?? {}, onError: smuggled, within: tracedAs(context) }),
+      (model) =>
+        model.streamText({ ...rest, toolkit: tracedTools(toolkit, context) }).pipe(
+          Stream.mapError(catchTools),
+          Stream.provideService(References.TracerEnabled, false)
+        )
     )
   ))
 }
@@ -539,6 +550,12 @@ const untilTruncated = (
  *
  * Failures become the reasons of an `AiError` that `docs/errors.md` lists; their own tag is in the reason's metadata. To keep
  * them apart in types, call the `Llm` directly.
+ *
+ * **Gotchas**
+ *
+ * The spans of the operations are `effect/ai`'s own here. With a toolkit, it writes the parameters of tool calls on them (the
+ * attribute `parameters`), and a span that ends in failure may quote what the model wrote. `Llm.generateText` and its like leave
+ * none of that.
  *
  * **Example** (A drop-in model)
  *

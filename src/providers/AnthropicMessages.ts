@@ -51,7 +51,7 @@ export interface Options {
   readonly apiKeyHeader?: string | undefined
   /** The URL up to, and without, `/messages`. Default: `https://api.anthropic.com/v1`. */
   readonly baseUrl?: string | undefined
-  /** The version of the API. Default: `2023-06-01`. */
+  /** The version of the API. `2026-10-21` refuses `temperature` and `topP`. Default: `2023-06-01`. */
   readonly version?: string | undefined
   /** The names of beta features to switch on, for the header `anthropic-beta`. */
   readonly betas?: ReadonlyArray<string> | undefined

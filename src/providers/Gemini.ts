@@ -53,7 +53,7 @@ export interface Options {
   /** More headers. They win over all others. Those that are `Redacted` are kept out of spans and logs, like the key. */
   readonly headers?: { readonly [name: string]: string | Redacted.Redacted<string> } | undefined
   /**
-   * How `settings.reasoningEffort` is said. `level`: as `thinkingLevel`, which is sent as it is (`minimal`, `low`, `medium`, `high`).
+   * How `settings.reasoningEffort` is said. `level`: as `thinkingLevel`, in capitals (`minimal`, `low`, `medium`, `high`).
    * `budget`: as a number of tokens (`minimal` and `low` 1024, `medium` 8192, `high` 24576). A number (`"2048"`, and `"-1"` for as
    * much as the model likes) is a budget either way, and so is `none`, which is 0. Models that think in levels are also those that
    * refuse calls without a signature: calls that another model made are marked as such. Default: `level`, but `budget` for models

@@ -6,6 +6,7 @@ import * as LanguageModel from "effect/ai/LanguageModel"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
@@ -35,14 +36,17 @@ export const make = <E, R>(
     readonly settings: Settings
     readonly onError: (error: E | StreamInterrupted, method: string) => AiError.AiError
     readonly onReceipt?: (receipt: Receipt) => void
+    /** Changes the context in which our part runs. */
+    readonly within?: <R2>(context: Context.Context<R2>) => Context.Context<R2>
   }
 ): Effect.Effect<LanguageModel.LanguageModel> => {
   // The upstreams are those the model was made with: a caller that has others of the same name must not reach them by
   // accident. Whatever else is ambient (for whom, observed by whom, at what time, within which span) is the caller's.
   const own = Context.omit(Tracer.ParentSpan, Attribution.Current, Observer, Clock.Clock, Random.Random)(context)
+  const { within = identity } = options
   const complete = (current: Context.Context<never>): Context.Context<R> =>
     // (None of these is something an `Llm` asks for, so taking them out leaves `R` as it was.)
-    Context.merge(current, own as Context.Context<R>)
+    within(Context.merge(current, own as Context.Context<R>))
   return LanguageModel.make({
     // The same function; its type says less, since it serves any schema from one cache.
     codecTransformer: structuredOutput as unknown as LanguageModel.CodecTransformer,

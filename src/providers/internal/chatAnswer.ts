@@ -5,7 +5,7 @@ import type { AnswerPart } from "../../core/Part.ts"
 import { readObject } from "./answerBody.ts"
 import { finishedParams, readCalls, readContent } from "./chatContent.ts"
 import { finishPart, isNativeError, usageField } from "./chatFinish.ts"
-import { classifyInBand, type Exchange, identifiers, malformed } from "./classify.ts"
+import { classifyInBand, type Exchange, identifiers, malformed, note } from "./classify.ts"
 import { filteredCategories, isError } from "./errorBody.ts"
 import type { Read } from "./exchange.ts"
 import { finishReason, metadataPart } from "./finish.ts"
@@ -25,15 +25,18 @@ export const readAnswer = (exchange: Exchange, body: string, restore: RestorePar
   if (!isFields(message)) return { failure: malformed(exchange, "its choice has no message") }
 
   const parts: Array<AnswerPart> = []
-  const metadata = metadataPart(answer)
+  const names = new Names(exchange.origin.secrets)
+  const metadata = metadataPart(names, answer)
   if (metadata !== undefined) parts.push(metadata)
   let refusal = ""
+  const ignoredParts = new Set<string>()
   readContent(message, {
     text: (words) => parts.push({ type: "text", text: words }),
     reasoning: (words) => parts.push({ type: "reasoning", text: words }),
     refusal: (words) => {
       refusal += words
-    }
+    },
+    ignored: (name) => note(ignoredParts, name)
   })
   const raw = text(choice["finish_reason"])
   const mapped = isNativeError(choice) ? "error" : finishReason(raw ?? "")
@@ -54,8 +57,7 @@ export const readAnswer = (exchange: Exchange, body: string, restore: RestorePar
       }
     }
   }
-  const names = new Names(exchange.origin.secrets)
-  parts.push(finishPart(reason, {
+  parts.push(finishPart(names, reason, {
     raw,
     native: text(choice["native_finish_reason"]),
     systemFingerprint: text(answer["system_fingerprint"]),
@@ -63,6 +65,8 @@ export const readAnswer = (exchange: Exchange, body: string, restore: RestorePar
     usage: usageField(answer),
     refusal: text(names.scrub(refusal)),
     categories: identifiers(names, filteredCategories(fields(choice["content_filter_results"]))),
+    ignoredParts,
+    ignoredEvents: new Set(),
     malformedChunks: 0,
     errorAfterFinish: undefined
   }))

@@ -9,7 +9,23 @@ export interface Sink {
   readonly text: (text: string) => void
   readonly reasoning: (text: string) => void
   readonly refusal: (text: string) => void
+  /** Takes the name of what is not read. */
+  readonly ignored: (name: string) => void
 }
+
+const known: ReadonlySet<string> = new Set([
+  "role",
+  "content",
+  "refusal",
+  "reasoning",
+  "reasoning_content",
+  "reasoning_details",
+  "tool_calls",
+  "function_call"
+])
+
+const isEmpty = (value: unknown): boolean =>
+  value === null || value === undefined || value === "" || Array.isArray(value) && value.length === 0
 
 /** Hands over the pieces of a message. Reasoning comes first: that is how models think. */
 export const readContent = (message: Fields, sink: Sink): void => {
@@ -28,6 +44,7 @@ export const readContent = (message: Fields, sink: Sink): void => {
     for (const part of content) readPart(fields(part), sink)
   }
   if (typeof refusal === "string" && refusal !== "") sink.refusal(refusal)
+  for (const field in message) if (!known.has(field) && !isEmpty(message[field])) sink.ignored(field)
 }
 
 /** Mistral sends lists of typed parts where its models think aloud. */
@@ -52,6 +69,8 @@ const readPart = (part: Fields, sink: Sink): void => {
       if (words !== undefined) sink.refusal(words)
       return
     }
+    default:
+      sink.ignored(text(part["type"]) ?? "unknown")
   }
 }
 

@@ -5,7 +5,8 @@ import type * as Response from "effect/ai/Response"
 import type * as Schema from "effect/Schema"
 import { contentFilterMetadata } from "../../core/internal/contentFilter.ts"
 import type * as Usage from "../../core/Usage.ts"
-import { compact, count, type Fields, fields, isFields } from "./read.ts"
+import { namesOf } from "./finish.ts"
+import { compact, count, type Fields, fields, isFields, type Names } from "./read.ts"
 
 /** OpenRouter passes on the upstream's own word: one that says error is an error, whatever stands beside it. */
 export const isNativeError = (choice: Fields): boolean => {
@@ -75,12 +76,19 @@ export interface FinishFacts {
   readonly usage: Fields | undefined
   readonly refusal: string | undefined
   readonly categories: ReadonlyArray<string>
+  /** The names of fields and parts of the message that are not read, and of events that are not known. */
+  readonly ignoredParts: ReadonlySet<string>
+  readonly ignoredEvents: ReadonlySet<string>
   readonly malformedChunks: number
   readonly errorAfterFinish: string | undefined
 }
 
 /** The `finish` part of an answer. */
-export const finishPart = (reason: Response.FinishReason, facts: FinishFacts): Response.FinishPartEncoded => ({
+export const finishPart = (
+  names: Names,
+  reason: Response.FinishReason,
+  facts: FinishFacts
+): Response.FinishPartEncoded => ({
   type: "finish",
   reason,
   usage: readUsage(facts.usage),
@@ -93,6 +101,8 @@ export const finishPart = (reason: Response.FinishReason, facts: FinishFacts): R
       serviceTier: facts.serviceTier,
       // It came from JSON, and so it is JSON.
       usage: facts.usage as Schema.JsonObject | undefined,
+      ignoredParts: namesOf(names, facts.ignoredParts),
+      ignoredEvents: namesOf(names, facts.ignoredEvents),
       malformedChunks: facts.malformedChunks === 0 ? undefined : facts.malformedChunks,
       errorAfterFinish: facts.errorAfterFinish
     }) as Schema.JsonObject,

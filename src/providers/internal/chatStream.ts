@@ -6,11 +6,11 @@
  */
 import { type CallPiece, finishedParams, readCalls, readContent, type Sink } from "./chatContent.ts"
 import { finishPart, isNativeError, usageField } from "./chatFinish.ts"
-import { type Exchange, identifiers, malformed } from "./classify.ts"
+import { type Exchange, identifiers, malformed, note } from "./classify.ts"
 import { filteredCategories, isError } from "./errorBody.ts"
 import { finishReason, metadataPart } from "./finish.ts"
 import { Fold } from "./fold.ts"
-import { type Fields, fields, isFields, Names, text } from "./read.ts"
+import { type Fields, fields, isFields, text } from "./read.ts"
 import type { RestoreParams } from "./toolSchema.ts"
 
 interface OpenCall {
@@ -34,6 +34,7 @@ export class ChatStream extends Fold {
   private nativeError = false
   private refusal = ""
   private readonly categories: Array<string> = []
+  private readonly ignoredParts = new Set<string>()
   private usage: Fields | undefined = undefined
   private systemFingerprint: string | undefined = undefined
   private serviceTier: string | undefined = undefined
@@ -47,7 +48,8 @@ export class ChatStream extends Fold {
       reasoning: (delta) => this.delta("reasoning", delta),
       refusal: (words) => {
         this.refusal += words
-      }
+      },
+      ignored: (name) => note(this.ignoredParts, name)
     }
   }
 
@@ -71,7 +73,10 @@ export class ChatStream extends Fold {
     if (name === "error" || isError(chunk)) return this.fail(chunk)
     this.describe(chunk)
     const { choices } = chunk
-    if (!Array.isArray(choices)) return
+    if (!Array.isArray(choices)) {
+      if (usage === undefined) this.ignore(kindOf(chunk, name))
+      return
+    }
     for (const choice of choices) this.choice(fields(choice))
     // OpenAI's last chunk: nothing but the usage.
     if (choices.length === 0 && usage !== undefined && this.raw !== undefined) this.complete()
@@ -156,7 +161,7 @@ export class ChatStream extends Fold {
 
   private describe(chunk: Fields): void {
     if (!this.described) {
-      const metadata = metadataPart(chunk)
+      const metadata = metadataPart(this.names, chunk)
       if (metadata !== undefined) {
         this.described = true
         this.parts.push(metadata)
@@ -179,8 +184,8 @@ export class ChatStream extends Fold {
     for (const call of this.calls) {
       if (!this.finishCall(call, reason)) return
     }
-    const names = new Names(this.exchange.origin.secrets)
-    this.parts.push(finishPart(reason, {
+    const { names } = this
+    this.parts.push(finishPart(names, reason, {
       raw,
       native: this.native,
       systemFingerprint: this.systemFingerprint,
@@ -188,6 +193,8 @@ export class ChatStream extends Fold {
       usage: this.usage,
       refusal: text(names.scrub(this.refusal)),
       categories: identifiers(names, this.categories),
+      ignoredParts: this.ignoredParts,
+      ignoredEvents: this.ignoredEvents,
       malformedChunks: this.malformedChunks,
       errorAfterFinish: this.errorAfterFinish
     }))
@@ -210,4 +217,10 @@ export class ChatStream extends Fold {
     )
     return false
   }
+}
+
+/** What an event without choices calls itself. A chunk of the answer may say nothing. */
+const kindOf = (chunk: Fields, name: string): string => {
+  const kind = text(chunk["type"]) ?? text(chunk["object"]) ?? name
+  return kind === "chat.completion.chunk" || kind === "message" ? "" : kind
 }

@@ -171,9 +171,17 @@ const build = (
   }
 }
 
+/** The most names that an error or an answer quotes. */
+const maxNames = 16
+
+/** Takes note of a name that may be quoted. */
+export const note = (noted: Set<string>, name: string): void => {
+  if (name !== "" && noted.size < maxNames) noted.add(name)
+}
+
 /** Machine-readable names only, each once, and not without end. */
-export const identifiers = (names: Names, values: ReadonlyArray<string>): Array<string> =>
-  [...new Set(values)].flatMap((value) => names.identifier(value) ?? []).slice(0, 16)
+export const identifiers = (names: Names, values: Iterable<string>): Array<string> =>
+  [...new Set(values)].flatMap((value) => names.identifier(value) ?? []).slice(0, maxNames)
 
 const describe = (
   exchange: Exchange,

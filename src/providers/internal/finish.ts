@@ -2,7 +2,8 @@
  * What the answers of all protocols say of themselves: how they ended, and which model gave them.
  */
 import type * as Response from "effect/ai/Response"
-import { compact, count, type Fields, fields, text } from "./read.ts"
+import { identifiers } from "./classify.ts"
+import { compact, count, type Fields, fields, type Names, text } from "./read.ts"
 
 /** The finish reason a server's word stands for. */
 export const finishReason = (raw: string): Response.FinishReason => {
@@ -56,12 +57,16 @@ export const finishReason = (raw: string): Response.FinishReason => {
 }
 
 /** The `response-metadata` part of an answer, where it says anything about itself. */
-export const metadataPart = (body: Fields): Response.ResponseMetadataPartEncoded | undefined => {
-  const id = text(body["id"])
-  const modelId = text(body["model"])
+export const metadataPart = (names: Names, body: Fields): Response.ResponseMetadataPartEncoded | undefined => {
+  const id = text(names.scrub(text(body["id"]) ?? ""))
+  const modelId = names.model(body["model"])
   if (id === undefined && modelId === undefined) return undefined
   return { type: "response-metadata", ...compact({ id, modelId, timestamp: timestamp(body["created"]) }) }
 }
+
+/** The names of what was left out of an answer, for its metadata; `undefined` where nothing was. */
+export const namesOf = (names: Names, ignored: ReadonlySet<string>): Array<string> | undefined =>
+  ignored.size === 0 ? undefined : identifiers(names, ignored)
 
 const latestDate = 8.64e12
 

@@ -4,7 +4,7 @@
  */
 import type { ProviderError } from "../../core/LlmError.ts"
 import type { ProviderPart } from "../../core/Part.ts"
-import { classifyInBand, type Exchange, identifiers, malformed } from "./classify.ts"
+import { classifyInBand, type Exchange, identifiers, malformed, note } from "./classify.ts"
 import { readErrorValue } from "./errorBody.ts"
 import type { EventFold } from "./exchange.ts"
 import { type Fields, isFields, json, Names } from "./read.ts"
@@ -14,16 +14,20 @@ export abstract class Fold implements EventFold {
   failure: ProviderError | undefined = undefined
 
   protected readonly exchange: Exchange
+  protected readonly names: Names
   protected parts: Array<ProviderPart> = []
   protected malformedChunks = 0
   /** The code of an error that came when the answer was complete. */
   protected errorAfterFinish: string | undefined = undefined
+  /** The types of events that are not known. */
+  protected readonly ignoredEvents = new Set<string>()
   private readonly maxParams: number
   private wellFormedChunks = 0
   private kept = 0
 
   constructor(exchange: Exchange, maxParams: number) {
     this.exchange = exchange
+    this.names = new Names(exchange.origin.secrets)
     this.maxParams = maxParams
   }
 
@@ -62,6 +66,11 @@ export abstract class Fold implements EventFold {
     else this.terminate()
   }
 
+  /** Takes note of an event that is not known, so that the answer can say what it may have missed. */
+  protected ignore(type: string): void {
+    note(this.ignoredEvents, type)
+  }
+
   /** The object that an event holds; one that holds none is counted and skipped. */
   protected read(data: string): Fields | undefined {
     const value = json(data)
@@ -78,7 +87,7 @@ export abstract class Fold implements EventFold {
     if (this.settled) {
       // The answer was complete: an upstream that complains afterwards (of the limit it has reached) does not undo it.
       const { rawCodes } = readErrorValue(chunk)
-      this.errorAfterFinish = identifiers(new Names(this.exchange.origin.secrets), rawCodes)[0] ?? "error"
+      this.errorAfterFinish = identifiers(this.names, rawCodes)[0] ?? "error"
       return
     }
     this.stop(this.classify(chunk))

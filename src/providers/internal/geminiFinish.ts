@@ -8,6 +8,7 @@ import { contentFilterMetadata } from "../../core/internal/contentFilter.ts"
 import * as LlmError from "../../core/LlmError.ts"
 import type * as Usage from "../../core/Usage.ts"
 import { type Exchange, identifiers, requestIdOf } from "./classify.ts"
+import { namesOf } from "./finish.ts"
 import { compact, count, type Fields, fields, items, Names, text } from "./read.ts"
 
 /**
@@ -56,7 +57,8 @@ export interface FinishFacts {
   /** The candidate's fields beside its content; the last ones count. */
   readonly candidate: Fields
   readonly usage: Fields | undefined
-  readonly ignoredParts: ReadonlyArray<string>
+  /** The kinds of parts that are not read. */
+  readonly ignoredParts: ReadonlySet<string>
   readonly malformedChunks: number
   readonly errorAfterFinish: string | undefined
 }
@@ -83,7 +85,7 @@ export const finishPart = (
         safetyRatings: candidate["safetyRatings"],
         groundingMetadata: candidate["groundingMetadata"],
         citationMetadata: candidate["citationMetadata"],
-        ignoredParts: facts.ignoredParts.length === 0 ? undefined : identifiers(names, facts.ignoredParts),
+        ignoredParts: namesOf(names, facts.ignoredParts),
         malformedChunks: facts.malformedChunks === 0 ? undefined : facts.malformedChunks,
         errorAfterFinish: facts.errorAfterFinish
       }) as Schema.JsonObject,

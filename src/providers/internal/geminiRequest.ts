@@ -81,7 +81,8 @@ const encodeThinking = (
 
 const encodeEffort = (effort: string, thinking: "level" | "budget"): Body => {
   if (/^(?:-1|\d{1,9})$/.test(effort)) return { thinkingBudget: Number(effort) }
-  if (thinking === "level") return { thinkingLevel: effort }
+  // Levels are names of the API's own, which writes all of its names so.
+  if (thinking === "level") return { thinkingLevel: effort.toUpperCase() }
   const budget = Object.hasOwn(budgets, effort) ? budgets[effort] : undefined
   if (budget !== undefined) return { thinkingBudget: budget }
   throw new Unencodable(

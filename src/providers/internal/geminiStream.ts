@@ -6,13 +6,13 @@
  */
 import * as Part from "../../core/Part.ts"
 import { readObject } from "./answerBody.ts"
-import { type Exchange, malformed } from "./classify.ts"
+import { type Exchange, malformed, note } from "./classify.ts"
 import { isError } from "./errorBody.ts"
 import type { Read } from "./exchange.ts"
 import { finishReason, mergeUsage, metadataPart } from "./finish.ts"
 import { Fold } from "./fold.ts"
 import { blockReason, finishPart, modelErred, promptBlocked } from "./geminiFinish.ts"
-import { type Fields, fields, isFields, items, json, Names, text, trimBody } from "./read.ts"
+import { type Fields, fields, isFields, items, json, text, trimBody } from "./read.ts"
 import type { RestoreParams } from "./toolSchema.ts"
 
 interface Call {
@@ -80,7 +80,7 @@ export class GeminiStream extends Fold {
   private describe(chunk: Fields): void {
     this.responseId ??= text(chunk["responseId"])
     if (this.described) return
-    const metadata = metadataPart({
+    const metadata = metadataPart(this.names, {
       id: chunk["responseId"],
       model: chunk["modelVersion"],
       created: Math.floor(Date.parse(String(chunk["createTime"])) / 1000)
@@ -109,7 +109,7 @@ export class GeminiStream extends Fold {
     else if (typeof words === "string") this.say(thought === true ? "reasoning" : "text", words, signature)
     else {
       const kind = Object.keys(part).find((key) => key !== "thought" && key !== "thoughtSignature")
-      if (kind !== undefined) this.ignored.add(kind)
+      if (kind !== undefined) note(this.ignored, kind)
       // What carries a signature goes back with it, though it say nothing.
       else if (signature !== undefined) this.say(thought === true ? "reasoning" : "text", "", signature)
     }
@@ -139,7 +139,7 @@ export class GeminiStream extends Fold {
     const mediaType = text(inlineData["mimeType"])
     const data = text(inlineData["data"])
     if (mediaType === undefined || data === undefined || !isBase64(data)) {
-      this.ignored.add("inlineData")
+      note(this.ignored, "inlineData")
       return
     }
     this.closeBlock()
@@ -193,11 +193,11 @@ export class GeminiStream extends Fold {
       for (const call of this.calls) if (!this.finishCall(call)) return
     }
     this.cite()
-    this.parts.push(finishPart(new Names(this.exchange.origin.secrets), reason, {
+    this.parts.push(finishPart(this.names, reason, {
       raw,
       candidate: this.facts,
       usage: this.usage,
-      ignoredParts: [...this.ignored],
+      ignoredParts: this.ignored,
       malformedChunks: this.malformedChunks,
       errorAfterFinish: this.errorAfterFinish
     }))

@@ -13,6 +13,15 @@ export interface JsonTool {
   readonly wrapped: boolean
 }
 
+/** The types of deltas by which blocks grow. */
+export const knownDeltas: ReadonlySet<unknown> = new Set([
+  "text_delta",
+  "thinking_delta",
+  "signature_delta",
+  "citations_delta",
+  "input_json_delta"
+])
+
 /** What a block is: text, a thought, a call, the answer as JSON, or something that is not read. */
 export type Kind = "text" | "reasoning" | "call" | "json" | "other"
 

@@ -5,7 +5,8 @@ import type * as Response from "effect/ai/Response"
 import type * as Schema from "effect/Schema"
 import { contentFilterMetadata } from "../../core/internal/contentFilter.ts"
 import type * as Usage from "../../core/Usage.ts"
-import { compact, count, type Fields, fields } from "./read.ts"
+import { namesOf } from "./finish.ts"
+import { compact, count, type Fields, fields, type Names } from "./read.ts"
 
 const none: Usage.Encoded = { inputTokens: {}, outputTokens: {} }
 
@@ -49,13 +50,19 @@ export interface FinishFacts {
   readonly usage: Fields | undefined
   readonly refusal: string | undefined
   readonly categories: ReadonlyArray<string>
-  readonly ignoredBlocks: ReadonlyArray<string>
+  /** The types of blocks that are not read, and of events and deltas that are not known. */
+  readonly ignoredBlocks: ReadonlySet<string>
+  readonly ignoredEvents: ReadonlySet<string>
   readonly malformedChunks: number
   readonly errorAfterFinish: string | undefined
 }
 
 /** The `finish` part of an answer. */
-export const finishPart = (reason: Response.FinishReason, facts: FinishFacts): Response.FinishPartEncoded => ({
+export const finishPart = (
+  names: Names,
+  reason: Response.FinishReason,
+  facts: FinishFacts
+): Response.FinishPartEncoded => ({
   type: "finish",
   reason,
   usage: readUsage(facts.usage),
@@ -66,7 +73,8 @@ export const finishPart = (reason: Response.FinishReason, facts: FinishFacts): R
       stopSequence: facts.stopSequence,
       // It came from JSON, and so it is JSON.
       usage: facts.usage as Schema.JsonObject | undefined,
-      ignoredBlocks: facts.ignoredBlocks.length === 0 ? undefined : [...facts.ignoredBlocks],
+      ignoredBlocks: namesOf(names, facts.ignoredBlocks),
+      ignoredEvents: namesOf(names, facts.ignoredEvents),
       malformedChunks: facts.malformedChunks === 0 ? undefined : facts.malformedChunks,
       errorAfterFinish: facts.errorAfterFinish
     }) as Schema.JsonObject,

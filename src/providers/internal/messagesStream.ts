@@ -8,14 +8,14 @@ import type { ProviderError } from "../../core/LlmError.ts"
 import * as Part from "../../core/Part.ts"
 import { readObject } from "./answerBody.ts"
 import { finishedParams } from "./chatContent.ts"
-import { classifyInBand, type Exchange, identifiers, malformed } from "./classify.ts"
+import { classifyInBand, type Exchange, identifiers, malformed, note } from "./classify.ts"
 import { isError } from "./errorBody.ts"
 import type { Read } from "./exchange.ts"
 import { finishReason, mergeUsage, metadataPart } from "./finish.ts"
 import { Fold } from "./fold.ts"
-import { Block, type JsonTool } from "./messagesBlock.ts"
+import { Block, type JsonTool, knownDeltas } from "./messagesBlock.ts"
 import { finishPart } from "./messagesFinish.ts"
-import { type Fields, fields, isFields, items, Names, text } from "./read.ts"
+import { type Fields, fields, isFields, items, text } from "./read.ts"
 import type { RestoreParams } from "./toolSchema.ts"
 
 /** What has to be known of the request to read its answer. */
@@ -71,6 +71,10 @@ export class MessagesStream extends Fold {
         return this.ending(fields(event["delta"]))
       case "message_stop":
         return this.terminate()
+      case "ping":
+        return
+      default:
+        return this.ignore(type)
     }
   }
 
@@ -94,7 +98,7 @@ export class MessagesStream extends Fold {
     this.usage = mergeUsage(this.usage, message["usage"])
     // Gateways are known to send it twice.
     if (this.described) return
-    const metadata = metadataPart(message)
+    const metadata = metadataPart(this.names, message)
     if (metadata === undefined) return
     this.described = true
     this.parts.push(metadata)
@@ -105,12 +109,14 @@ export class MessagesStream extends Fold {
     const block = new Block(start, this.blocks.length, this.jsonTool, (part) => this.parts.push(part))
     this.blocks.push(block)
     this.open.set(index, block)
-    if (block.kind === "other") this.ignored.add(text(start["type"]) ?? "unknown")
+    if (block.kind === "other") note(this.ignored, text(start["type"]) ?? "unknown")
     return block
   }
 
   private delta(index: unknown, delta: Fields): void {
     const block = this.open.get(index) ?? this.unannounced(index, delta["type"])
+    // What a block that is not read holds is not read either.
+    if (block?.kind !== "other" && !knownDeltas.has(delta["type"])) this.ignore(text(delta["type"]) ?? "")
     if (block !== undefined) this.keep(block.delta(delta))
   }
 
@@ -140,14 +146,15 @@ export class MessagesStream extends Fold {
     for (const block of this.blocks) {
       if (block.kind === "call" && !this.call(block, reason)) return
     }
-    const names = new Names(this.exchange.origin.secrets)
-    this.parts.push(finishPart(reason, {
+    const { names } = this
+    this.parts.push(finishPart(names, reason, {
       raw: this.raw,
       stopSequence: this.stopSequence,
       usage: this.usage,
       refusal: text(names.scrub(text(this.stopDetails["explanation"]) ?? "")),
       categories: identifiers(names, [text(this.stopDetails["category"]) ?? []].flat()),
-      ignoredBlocks: identifiers(names, [...this.ignored]),
+      ignoredBlocks: this.ignored,
+      ignoredEvents: this.ignoredEvents,
       malformedChunks: this.malformedChunks,
       errorAfterFinish: this.errorAfterFinish
     }))

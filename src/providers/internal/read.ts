@@ -67,6 +67,9 @@ export const isHtml = (body: string): boolean => /^<(?:!doctype|html|head|body|!
 /** Machine-readable names: what may stand in a message of ours although somebody else wrote it. */
 const identifierPattern = /^[\w.:-]{1,64}$/
 
+// Gateways put makers and regions before a name, and servers on one's own machine the path of a file.
+const modelPattern = /^[\w.:/@+~-]{1,128}$/
+
 const parameterPattern = /^[\w.:[\]-]{1,64}$/
 
 // What is shorter keeps nobody out, and stands in half of all words.
@@ -83,6 +86,12 @@ export class Names {
   identifier(value: unknown): string | undefined {
     const name = word(value)
     return name !== undefined && identifierPattern.test(name) && !this.leaks(name) ? name : undefined
+  }
+
+  /** The name of a model, which stands in receipts. */
+  model(value: unknown): string | undefined {
+    const name = text(value)
+    return name !== undefined && modelPattern.test(name) && !this.leaks(name) ? name : undefined
   }
 
   parameter(value: unknown): string | undefined {

@@ -69,7 +69,7 @@ describe("the body", () => {
         temperature: 1,
         topP: 0.5,
         topK: 3,
-        thinkingConfig: { thinkingLevel: "low", includeThoughts: true }
+        thinkingConfig: { thinkingLevel: "LOW", includeThoughts: true }
       },
       safetySettings: extra.safetySettings,
       cachedContent: "cachedContents/1"
@@ -89,8 +89,8 @@ describe("thinking", () => {
 
   it("is said in levels to Gemini 3 and later, as it is", () => {
     for (const model of ["gemini-3-pro-preview", "gemini-3.6-flash", "gemini-10-pro", "gemini-flash-latest"]) {
-      assert.deepStrictEqual(config("low", model), { thinkingLevel: "low" })
-      assert.deepStrictEqual(config("something-new", model), { thinkingLevel: "something-new" })
+      assert.deepStrictEqual(config("low", model), { thinkingLevel: "LOW" })
+      assert.deepStrictEqual(config("something-new", model), { thinkingLevel: "SOMETHING-NEW" })
     }
   })
 
@@ -107,7 +107,7 @@ describe("thinking", () => {
   })
 
   it("is said as one is told to say it", () => {
-    assert.deepStrictEqual(config("low", "gemini-2.5-pro", { thinking: "level" }), { thinkingLevel: "low" })
+    assert.deepStrictEqual(config("low", "gemini-2.5-pro", { thinking: "level" }), { thinkingLevel: "LOW" })
     assert.deepStrictEqual(config("low", "gemini-3-pro", { thinking: "budget" }), { thinkingBudget: 1024 })
   })
 
@@ -123,7 +123,7 @@ describe("thinking", () => {
     assert.isUndefined(config(undefined, "gemini-3-pro"))
     assert.deepStrictEqual(config(undefined, "gemini-3-pro", { includeThoughts: true }), { includeThoughts: true })
     assert.deepStrictEqual(config("low", "gemini-3-pro", { includeThoughts: true }), {
-      thinkingLevel: "low",
+      thinkingLevel: "LOW",
       includeThoughts: true
     })
   })

@@ -2,19 +2,18 @@
  * Keys and prompts stay where they belong, however a server echoes them.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Llm, LlmError } from "effect-bulwark"
+import { Llm, type LlmError } from "effect-bulwark"
 import { Provider } from "effect-bulwark/providers"
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
-import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
 import { inspect } from "node:util"
+import { appearances, unwrapped } from "../../support/observe.ts"
 import * as Replay from "./replayServer.ts"
 
 export class P extends Provider.Service<P>()("p") {}
@@ -85,20 +84,6 @@ export const commonPlants: { readonly [name: string]: Plant } = {
 const leaks = (text: string): Array<string> =>
   [key, key.slice(0, 12), headerSecret, querySecret, prompt, "planted prompt"].filter((secret) => text.includes(secret))
 
-const decoded = Schema.encodeSync(Schema.toCodecJson(LlmError.LlmError))
-
-/** Every way in which an error may be seen. */
-const appearances = (error: LlmError.ProviderError): { readonly [how: string]: string } => ({
-  message: error.message,
-  string: String(error),
-  stack: error.stack ?? "",
-  inspect: inspect(error, { depth: 10 }),
-  hidden: inspect(error, { depth: 10, showHidden: true, getters: true }),
-  json: JSON.stringify(error),
-  pretty: Cause.pretty(Cause.fail(error)),
-  aiError: inspect(LlmError.toAiError(error, "generateText"), { depth: 10 })
-})
-
 /** Declares the suite. */
 export const keepsSecrets = (adapter: Adapter, plants: { readonly [name: string]: Plant }): void => {
   describe("secrets", () => {
@@ -154,7 +139,7 @@ export const keepsSecrets = (adapter: Adapter, plants: { readonly [name: string]
             assert.deepStrictEqual(leaks(logs.join("\n")), [], "logs")
             // Whoever unwraps or stores the provider's own words finds the prompt in them, but never a secret.
             assert.deepStrictEqual(
-              leaks(JSON.stringify(decoded(error))).filter((leak) => !leak.includes("prompt")),
+              leaks(unwrapped(error)).filter((leak) => !leak.includes("prompt")),
               [],
               "detail"
             )

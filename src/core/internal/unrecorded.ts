@@ -1,0 +1,54 @@
+/**
+ * `effect/ai`'s part in an operation with tools, without traces of its own: it writes the parameters of every call on the span that
+ * it finds, and its spans end with failures that quote what the model wrote. What runs within it (the requests, the handlers of the
+ * tools) is traced as the caller has it.
+ */
+import type * as LanguageModel from "effect/ai/LanguageModel"
+import type * as Tool from "effect/ai/Tool"
+import type * as Toolkit from "effect/ai/Toolkit"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as References from "effect/References"
+import * as Tracer from "effect/Tracer"
+
+/** Traces again what is run while traces are off, as a context has it. */
+export const tracedAs = (outer: Context.Context<never>) => {
+  const enabled = Context.get(outer, References.TracerEnabled)
+  return <R>(context: Context.Context<R>): Context.Context<R> => Context.add(context, References.TracerEnabled, enabled)
+}
+
+type Tools = Record<string, Tool.Any>
+
+/** The same tools, whose handlers are traced as a context has it. */
+export const tracedTools = <E, R>(
+  toolkit: LanguageModel.ToolkitInput<Tools, E, R>,
+  outer: Context.Context<never>
+): Effect.Effect<Toolkit.WithHandler<Tools>, E, R> => {
+  const traced = tracedAs(outer)
+  const parent = Context.getOption(outer, Tracer.ParentSpan)
+  const handled = <A, E2, R2>(effect: Effect.Effect<A, E2, R2>, params: unknown): Effect.Effect<A, E2, R2> =>
+    Effect.updateContext(effect, (context: Context.Context<R2>) =>
+      parent._tag === "None"
+        ? traced(context)
+        : Context.add(traced(context), Tracer.ParentSpan, without(parent.value, params)))
+  // A toolkit is an effect: of its tools together with their handlers.
+  const resolved: Effect.Effect<Toolkit.WithHandler<Tools>, E, R> = Effect.isEffect(toolkit)
+    ? toolkit
+    : Effect.succeed(toolkit)
+  return Effect.map(resolved, (kit) => ({
+    ...kit,
+    handle: (name, params, ...rest) => handled(kit.handle(name, params, ...rest), params)
+  }))
+}
+
+/** A span that takes every attribute but one value. It is the same span for all that look at it. */
+const without = (span: Tracer.AnySpan, secret: unknown): Tracer.AnySpan =>
+  span._tag === "ExternalSpan" ? span : new Proxy(span, {
+    get: (target, key) => {
+      if (key === "attribute") {
+        return (name: string, value: unknown) => value === secret ? undefined : target.attribute(name, value)
+      }
+      const value: unknown = Reflect.get(target, key)
+      return typeof value === "function" ? value.bind(target) : value
+    }
+  })
