@@ -118,7 +118,9 @@ const prepare = (provider: string, options: Options): MakeProvider => {
       ...options.headers
     }
   })
-  return overChannel(module, { provider, endpoint, protocol: messagesProtocol(provider, dialect) }, options.quotaDomain)
+  return overChannel(module, { provider, endpoint, protocol: messagesProtocol(provider, dialect) }, {
+    quotaDomain: options.quotaDomain
+  })
 }
 
 /**

@@ -7,6 +7,7 @@
  * - What a model has signed (a call, a thought, a text) goes back as it came, with its signature, in the next turn.
  * - Interrupting the call, or no longer reading its stream, closes the connection.
  * - The key travels in a header, never in a URL, and is not in errors, spans or logs.
+ * - Texts are embedded at the same server: see `Embedding`.
  *
  * **Gotchas**
  *
@@ -24,7 +25,9 @@ import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import { layerFromConfig, type MakeProvider, overChannel } from "./internal/adapter.ts"
+import { defaultMaxEmbedBytes } from "./internal/embed.ts"
 import { makeEndpoint } from "./internal/endpoint.ts"
+import { geminiEmbedBatch, geminiEmbedSingle } from "./internal/geminiEmbed.ts"
 import { geminiProtocol } from "./internal/geminiProtocol.ts"
 import type * as Provider from "./Provider.ts"
 
@@ -36,7 +39,7 @@ import type * as Provider from "./Provider.ts"
  * | Server | Options |
  * | --- | --- |
  * | Gemini API | `apiKey` |
- * | Vertex AI | `baseUrl: "https://REGION-aiplatform.googleapis.com/v1/projects/PROJECT/locations/REGION/publishers/google"`, `apiKey` (an access token), `apiKeyHeader: "Authorization"` |
+ * | Vertex AI | `baseUrl: "https://REGION-aiplatform.googleapis.com/v1/projects/PROJECT/locations/REGION/publishers/google"`, `apiKey` (an access token), `apiKeyHeader: "Authorization"`, `embeddings: "single"` |
  *
  * @category models
  * @since 0.1.0
@@ -63,11 +66,18 @@ export interface Options {
   /** Asks for summaries of what the model thinks, which are reasoning parts. Models that do not think refuse it. Default: false. */
   readonly includeThoughts?: boolean | undefined
   /**
+   * How texts are embedded: `batch`, up to 100 in one request (`batchEmbedContents`), or `single`, one a request (`embedContent`), which
+   * is what Vertex AI has. Default: `batch`.
+   */
+  readonly embeddings?: "batch" | "single" | undefined
+  /**
    * What shares a quota: when one request is told to wait, all that share its quota wait. `model` where the server counts each
    * model by itself, as the Gemini API mostly does. Default: the whole `account`.
    */
   readonly quotaDomain?: "account" | "model" | undefined
-  /** The most bytes that a whole answer, or the tool parameters of a streamed one, may have. Default: 32 MiB. */
+  /**
+   * The most bytes that a whole answer, or the tool parameters of a streamed one, may have. Default: 32 MiB, and 128 MiB of embeddings.
+   */
   readonly maxBodyBytes?: number | undefined
   /** The most bytes that one event of a stream may have, counted as characters. An image is one event. Default: 16 MiB. */
   readonly maxEventBytes?: number | undefined
@@ -86,10 +96,15 @@ const prepare = (provider: string, options: Options): MakeProvider => {
   if (Object.keys(query ?? {}).some((name) => /^(?:key|api[_-]?key|access_token)$/i.test(name))) {
     throw new RangeError(`${module}: \`query\` must not hold the key, because URLs are recorded: use \`apiKey\``)
   }
-  const endpoint = (method: string, query: Options["query"]) =>
+  const { embeddings = "batch" } = options
+  if (embeddings !== "batch" && embeddings !== "single") {
+    throw new RangeError(`${module}: \`embeddings\` must be "batch" or "single", got ${JSON.stringify(embeddings)}`)
+  }
+  const endpoint = (method: string, query: Options["query"], maxBodyBytes?: number) =>
     makeEndpoint(module, `/models/{model}:${method}`, {
       ...options,
       query,
+      maxBodyBytes: options.maxBodyBytes ?? maxBodyBytes,
       apiKeyHeader: options.apiKeyHeader ?? "x-goog-api-key",
       baseUrl: options.baseUrl ?? "https://generativelanguage.googleapis.com/v1beta",
       maxEventBytes: options.maxEventBytes ?? defaultMaxEventBytes
@@ -99,7 +114,12 @@ const prepare = (provider: string, options: Options): MakeProvider => {
     endpoint: endpoint("generateContent", query),
     streamEndpoint: endpoint("streamGenerateContent", { ...query, alt: "sse" }),
     protocol: geminiProtocol(provider, { thinking, includeThoughts })
-  }, options.quotaDomain)
+  }, {
+    embedding: embeddings === "batch"
+      ? geminiEmbedBatch(provider, endpoint("batchEmbedContents", query, defaultMaxEmbedBytes))
+      : geminiEmbedSingle(provider, endpoint("embedContent", query, defaultMaxEmbedBytes)),
+    quotaDomain: options.quotaDomain
+  })
 }
 
 /**

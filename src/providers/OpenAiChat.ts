@@ -8,6 +8,7 @@
  * - A stream that has had its finish reason is complete; one that ends without is interrupted.
  * - Interrupting the call, or no longer reading its stream, closes the connection.
  * - Keys are not in errors, spans or logs.
+ * - Texts are embedded at the same server: see `Embedding`.
  *
  * **Gotchas**
  *
@@ -17,50 +18,39 @@
  *
  * @since 0.1.0
  */
-import type * as Config from "effect/Config"
+import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import { layerFromConfig, type MakeProvider, overChannel } from "./internal/adapter.ts"
+import type { Dialect } from "./internal/chatDialects.ts"
+import { chatEmbed } from "./internal/chatEmbed.ts"
 import { chatProtocol } from "./internal/chatProtocol.ts"
+import { defaultMaxEmbedBytes } from "./internal/embed.ts"
 import { makeEndpoint } from "./internal/endpoint.ts"
+import { compact } from "./internal/read.ts"
 import type * as Provider from "./Provider.ts"
+
+export * from "./internal/chatDialects.ts"
 
 /**
  * Where a server is, how it is authorised, and how it likes its requests.
  *
  * **Details**
  *
- * | Server | Options |
- * | --- | --- |
- * | OpenAI | `apiKey` |
- * | Azure OpenAI, v1 | `baseUrl: "https://NAME.openai.azure.com/openai/v1"`, `apiKey`, `apiKeyHeader: "api-key"` |
- * | Azure OpenAI, deployments | `baseUrl: "https://NAME.openai.azure.com/openai/deployments/{model}"`, `apiKey`, `apiKeyHeader: "api-key"`, `query: { "api-version": "2024-10-21" }`; the model is the deployment |
- * | OpenRouter | `baseUrl: "https://openrouter.ai/api/v1"`, `apiKey` |
- * | Groq | `baseUrl: "https://api.groq.com/openai/v1"`, `apiKey` |
- * | Mistral | `baseUrl: "https://api.mistral.ai/v1"`, `apiKey`, `maxTokensField: "max_tokens"`, `streamUsage: false` |
- * | Ollama | `baseUrl: "http://localhost:11434/v1"`, `maxTokensField: "max_tokens"` |
- * | vLLM | `baseUrl: "http://localhost:8000/v1"` |
+ * A server that differs from OpenAI's own has a preset, to be given as `dialect`: {@link azure}, {@link azureDeployments},
+ * {@link openRouter}, {@link groq}, {@link together}, {@link deepSeek}, {@link mistral}, {@link xai}, {@link vllm}, {@link ollama},
+ * {@link llamaCpp}, {@link lmStudio}. What is set beside it wins.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Options {
+export interface Options extends Dialect {
+  /** What the server is, where it is not OpenAI's: a preset, or one of your own. Options that are set win over it. */
+  readonly dialect?: Dialect | undefined
   /** The key. Leave it out where the server asks for none. */
   readonly apiKey?: Redacted.Redacted<string> | undefined
-  /**
-   * The header that carries the key. Default: `Authorization`, with the key as a bearer token; any other header carries
-   * the key as it is.
-   */
-  readonly apiKeyHeader?: string | undefined
-  /**
-   * The URL up to, and without, `/chat/completions`. A `{model}` in it is replaced by the model's name. Default:
-   * `https://api.openai.com/v1`.
-   */
-  readonly baseUrl?: string | undefined
-  /** Parameters of the URL, such as Azure's `api-version`. */
-  readonly query?: { readonly [name: string]: string | Redacted.Redacted<string> } | undefined
   /** The organisation that is billed, at OpenAI. */
   readonly organization?: string | undefined
   /** The project that is billed, at OpenAI. */
@@ -68,51 +58,73 @@ export interface Options {
   /** More headers. They win over all others. Those that are `Redacted` are kept out of spans and logs, like the key. */
   readonly headers?: { readonly [name: string]: string | Redacted.Redacted<string> } | undefined
   /**
-   * The field for `maxOutputTokens`. Reasoning models at OpenAI know only the newer name, some other servers only the
-   * older. Default: `max_completion_tokens`.
+   * The most bytes that a whole answer, or the tool parameters of a streamed one, may have. Default: 32 MiB, and 128 MiB of embeddings.
    */
-  readonly maxTokensField?: "max_completion_tokens" | "max_tokens" | undefined
-  /** Asks for the usage of streamed answers, with `stream_options`, which some servers do not know. Default: true. */
-  readonly streamUsage?: boolean | undefined
-  /**
-   * The field in which a model's earlier reasoning is sent back to it. DeepSeek and Kimi want it with tool calls; other
-   * servers ignore or refuse it. Default: it is not sent back.
-   */
-  readonly reasoningField?: "reasoning_content" | "reasoning" | undefined
-  /**
-   * What shares a quota: when one request is told to wait, all that share its quota wait. `model` where the server counts each
-   * model by itself, as OpenAI mostly does. Default: the whole `account`.
-   */
-  readonly quotaDomain?: "account" | "model" | undefined
-  /** The most bytes that a whole answer, or the tool parameters of a streamed one, may have. Default: 32 MiB. */
   readonly maxBodyBytes?: number | undefined
   /** The most bytes that one event of a stream may have, counted as characters. Default: 1 MiB. */
   readonly maxEventBytes?: number | undefined
 }
 
+/**
+ * The options in the form that {@link layerConfig} takes: each as a `Config`, but the dialect as it is.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ConfigOptions =
+  | Config.Config<Options>
+  | (
+    & { readonly dialect?: Dialect | undefined }
+    & { readonly [Name in Exclude<keyof Options, "dialect">]?: Config.Wrap<Options[Name]> }
+  )
+
 const module = "OpenAiChat"
 
-/** Checks the options at once; the client comes later. */
-const prepare = (provider: string, options: Options): MakeProvider => {
-  const endpoint = makeEndpoint(module, "/chat/completions", {
-    ...options,
-    baseUrl: options.baseUrl ?? "https://api.openai.com/v1",
-    headers: {
-      ...(options.organization === undefined ? undefined : { "openai-organization": options.organization }),
-      ...(options.project === undefined ? undefined : { "openai-project": options.project }),
-      ...options.headers
-    }
-  })
-  const maxTokensField = options.maxTokensField ?? "max_completion_tokens"
-  if (maxTokensField !== "max_completion_tokens" && maxTokensField !== "max_tokens") {
-    throw new RangeError(
-      `${module}: \`maxTokensField\` must be "max_completion_tokens" or "max_tokens", got ${
-        JSON.stringify(maxTokensField)
-      }`
-    )
+/** What the words of a dialect may be. */
+const words = {
+  maxTokensField: ["max_completion_tokens", "max_tokens"],
+  seedField: ["seed", "random_seed"],
+  reasoningEffort: ["reasoning_effort", "reasoning", "thinking"],
+  reasoningField: ["reasoning_content", "reasoning"],
+  jsonMode: ["schema", "schema-and-prompt", "prompt"],
+  toolChoice: ["named", "words", "ignored"],
+  toolCallIds: ["any", "nine"],
+  embeddingFormat: ["base64", "float"]
+} satisfies { readonly [Name in keyof Dialect]?: ReadonlyArray<Dialect[Name]> }
+
+const checkWords = (options: Dialect): void => {
+  for (const [name, allowed] of Object.entries<ReadonlyArray<string>>(words)) {
+    const value = options[name as keyof typeof words]
+    if (value === undefined || allowed.includes(value)) continue
+    const expected = allowed.map((word) => JSON.stringify(word)).join(" or ")
+    throw new RangeError(`${module}: \`${name}\` must be ${expected}, got ${JSON.stringify(value)}`)
   }
-  const dialect = { maxTokensField, streamUsage: options.streamUsage ?? true, reasoningField: options.reasoningField }
-  return overChannel(module, { provider, endpoint, protocol: chatProtocol(provider, dialect) }, options.quotaDomain)
+}
+
+/** Checks the options at once; the client comes later. */
+const prepare = (provider: string, { dialect, ...own }: Options): MakeProvider => {
+  // One that is set to `undefined` is not set: else a key could go to another server than its own.
+  const options: Omit<Options, "dialect"> = { ...dialect, ...compact(own) }
+  checkWords(options)
+  const endpoint = (path: string, maxBodyBytes?: number) =>
+    makeEndpoint(module, path, {
+      ...options,
+      maxBodyBytes: options.maxBodyBytes ?? maxBodyBytes,
+      baseUrl: options.baseUrl ?? "https://api.openai.com/v1",
+      headers: {
+        ...(options.organization === undefined ? undefined : { "openai-organization": options.organization }),
+        ...(options.project === undefined ? undefined : { "openai-project": options.project }),
+        ...options.headers
+      }
+    })
+  return overChannel(module, {
+    provider,
+    endpoint: endpoint("/chat/completions"),
+    protocol: chatProtocol(provider, options)
+  }, {
+    embedding: chatEmbed(provider, endpoint("/embeddings", defaultMaxEmbedBytes), options.embeddingFormat ?? "base64"),
+    quotaDomain: options.quotaDomain
+  })
 }
 
 /**
@@ -157,7 +169,7 @@ export const make = (
  *
  * const layer = Layer.mergeAll(
  *   OpenAiChat.layer(OpenAi, { apiKey: Redacted.make("sk-...") }),
- *   OpenAiChat.layer(Ollama, { baseUrl: "http://localhost:11434/v1", maxTokensField: "max_tokens" })
+ *   OpenAiChat.layer(Ollama, { dialect: OpenAiChat.ollama })
  * ).pipe(Layer.provide(FetchHttpClient.layer))
  * ```
  *
@@ -175,9 +187,9 @@ export const layer = <Self>(
  *
  * **Details**
  *
- * An option that is not legal is a `ConfigError` here, that names the option.
+ * An option that is not legal is a `ConfigError` here, that names the option. A dialect is given as it is.
  *
- * **Example** (A key from the environment)
+ * **Example** (Keys from the environment)
  *
  * ```ts
  * import { OpenAiChat, Provider } from "effect-bulwark/providers"
@@ -185,11 +197,15 @@ export const layer = <Self>(
  * import { FetchHttpClient } from "effect/http"
  *
  * class OpenAi extends Provider.Service<OpenAi>()("openai") {}
+ * class Groq extends Provider.Service<Groq>()("groq") {}
  *
- * const layer = OpenAiChat.layerConfig(OpenAi, {
- *   apiKey: Config.Redacted("OPENAI_API_KEY"),
- *   baseUrl: Config.String("OPENAI_BASE_URL").pipe(Config.withDefault("https://api.openai.com/v1"))
- * }).pipe(Layer.provide(FetchHttpClient.layer))
+ * const layer = Layer.mergeAll(
+ *   OpenAiChat.layerConfig(OpenAi, {
+ *     apiKey: Config.Redacted("OPENAI_API_KEY"),
+ *     baseUrl: Config.String("OPENAI_BASE_URL").pipe(Config.withDefault("https://api.openai.com/v1"))
+ *   }),
+ *   OpenAiChat.layerConfig(Groq, { dialect: OpenAiChat.groq, apiKey: Config.Redacted("GROQ_API_KEY") })
+ * ).pipe(Layer.provide(FetchHttpClient.layer))
  * ```
  *
  * @see {@link layer} for options that are known beforehand.
@@ -198,5 +214,10 @@ export const layer = <Self>(
  */
 export const layerConfig = <Self>(
   provider: Provider.Key<Self>,
-  options: Config.Wrap<Options>
-): Layer.Layer<Self, Config.ConfigError, HttpClient.HttpClient> => layerFromConfig(provider, options, prepare)
+  options: ConfigOptions
+): Layer.Layer<Self, Config.ConfigError, HttpClient.HttpClient> =>
+  layerFromConfig<Self, Options>(
+    provider,
+    Config.isConfig(options) ? options : { ...options, dialect: Config.succeed(options.dialect) },
+    prepare
+  )

@@ -17,16 +17,15 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
 import * as Call from "../core/Call.ts"
 import { openAttempt } from "../core/internal/openAttempt.ts"
 import * as Llm from "../core/Llm.ts"
-import { type ProviderError, RateLimited } from "../core/LlmError.ts"
+import type { ProviderError } from "../core/LlmError.ts"
 import type { AnswerPart, ProviderPart } from "../core/Part.ts"
 import * as Plan from "../core/Plan.ts"
-import { park, parkedFor } from "./internal/parking.ts"
+import { parkingOf } from "./internal/parking.ts"
 
 /**
  * What one model of a provider is asked.
@@ -42,6 +41,49 @@ export interface Request extends Call.Request {
 }
 
 /**
+ * What an embedding model of a provider is asked, in one request.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface EmbedRequest {
+  /** The provider's name for the model. */
+  readonly model: string
+  /** The texts: at least one, and no more than the provider takes at once. */
+  readonly inputs: ReadonlyArray<string>
+  /** How many numbers a vector should have. Default: as many as the model gives. */
+  readonly dimensions?: number | undefined
+  /** Any other fields of the request, in the provider's own words. */
+  readonly extra?: { readonly [field: string]: unknown } | undefined
+}
+
+/**
+ * Vectors, and what they cost.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Embedded {
+  /** One vector a text, in the order of the texts. */
+  readonly vectors: ReadonlyArray<ReadonlyArray<number>>
+  /** The tokens of the texts, where the provider says how many they are. */
+  readonly inputTokens: number | undefined
+}
+
+/**
+ * What a provider embeds with.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Embedder {
+  /** Embeds some texts, in one request. */
+  readonly embed: (request: EmbedRequest) => Effect.Effect<Embedded, ProviderError>
+  /** The most texts that one request may have. */
+  readonly maxInputs: number
+}
+
+/**
  * An upstream that answers requests to models.
  *
  * @category models
@@ -52,11 +94,13 @@ export interface Provider {
   readonly whole: (request: Request) => Effect.Effect<ReadonlyArray<AnswerPart>, ProviderError>
   /** Asks for the answer in parts, as they come. */
   readonly stream: (request: Request) => Stream.Stream<ProviderPart, ProviderError>
+  /** Embeds texts, where the provider can: see `Embedding`. */
+  readonly embedder?: Embedder | undefined
   /**
    * Which requests share a quota. When the provider tells one of them to wait (`retryAfter`), all of its domain wait: until
    * then nothing of it is sent. Default: the account, which is all of them.
    */
-  readonly quotaDomain?: ((request: Request) => string) | undefined
+  readonly quotaDomain?: ((request: Request | EmbedRequest) => string) | undefined
 }
 
 /**
@@ -147,19 +191,11 @@ export const model = <Self>(
             : Call.mergeSettings(settings, call.request.settings),
           onResponse: call.pulse?.response
         }
-        const now = call.recorder.now()
-        const domain = () => service.quotaDomain?.(request) ?? account
-        const parked = parkedFor(service, domain, now)
-        if (parked > 0) {
-          call.recorder.event("rejected", "RateLimited")
-          return Effect.fail(
-            new RateLimited({
-              provider: provider.providerName,
-              model: id,
-              retryAfter: Duration.millis(parked),
-              parked: true
-            })
-          )
+        const parking = parkingOf(provider.providerName, service, request)
+        const refusal = parking.refusal(call.recorder.now())
+        if (refusal !== undefined) {
+          call.recorder.event("rejected", refusal._tag)
+          return Effect.fail(refusal)
         }
         return openAttempt(call, {
           provider: provider.providerName,
@@ -171,10 +207,7 @@ export const model = <Self>(
           get stream() {
             return service.stream(request)
           },
-          failed: (error) => park(service, domain, error, call.recorder.now())
+          failed: (error) => parking.failed(error, call.recorder.now())
         })
       })
   })
-
-// All requests of a provider that does not say otherwise.
-const account = ""

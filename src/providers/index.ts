@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 export * as AnthropicMessages from "./AnthropicMessages.ts"
+export * as Embedding from "./Embedding.ts"
 export * as Failure from "./Failure.ts"
 export * as Gemini from "./Gemini.ts"
 export * as OpenAiChat from "./OpenAiChat.ts"

@@ -2,7 +2,8 @@
  * A provider that does what a test tells it: a Layer for any named provider, without a network.
  *
  * Each call to it takes the next step of a script: an answer, a failure, a delay, a cut in mid-stream. All time passes on
- * Effect's `Clock`, so that under `TestClock` hours take no time at all, and the calls it saw are on record.
+ * Effect's `Clock`, so that under `TestClock` hours take no time at all, and the calls it saw are on record. It embeds, too: by default
+ * whatever it is asked to.
  *
  * **Gotchas**
  *
@@ -23,6 +24,9 @@ import * as LlmError from "../core/LlmError.ts"
 import * as Part from "../core/Part.ts"
 import type * as Usage from "../core/Usage.ts"
 import type * as Provider from "../providers/Provider.ts"
+import { type Options, type SeenEmbedding, serveEmbeddings } from "./internal/scriptedEmbeddings.ts"
+
+export { type EmbedScript, type Options, type SeenEmbedding, vectors } from "./internal/scriptedEmbeddings.ts"
 
 /**
  * What the provider does in one call, as data.
@@ -81,6 +85,8 @@ export interface ScriptedProvider<Self> {
   readonly layer: Layer.Layer<Self>
   /** The calls it saw so far, in order; a live view. */
   readonly calls: ReadonlyArray<SeenCall>
+  /** The requests for embeddings it saw so far, in order; a live view. */
+  readonly embeddings: ReadonlyArray<SeenEmbedding>
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -287,8 +293,13 @@ const wholeOf = (
  * @category constructors
  * @since 0.1.0
  */
-export const make = <Self>(provider: Provider.Key<Self>, script: Script): ScriptedProvider<Self> => {
+export const make = <Self>(
+  provider: Provider.Key<Self>,
+  script: Script,
+  options: Options = {}
+): ScriptedProvider<Self> => {
   const calls: Array<{ -readonly [Key in keyof SeenCall]: SeenCall[Key] }> = []
+  const embeddings: Array<SeenEmbedding> = []
 
   const take = (request: Provider.Request, transport: SeenCall["transport"]) =>
     Clock.clockWith((clock) => {
@@ -309,7 +320,9 @@ export const make = <Self>(provider: Provider.Key<Self>, script: Script): Script
 
   return {
     calls,
+    embeddings,
     layer: Layer.succeed(provider, {
+      embedder: serveEmbeddings(embeddings, options),
       whole: (request) =>
         Effect.flatMap(
           take(request, "whole"),
@@ -350,5 +363,5 @@ export const make = <Self>(provider: Provider.Key<Self>, script: Script): Script
  * @category layers
  * @since 0.1.0
  */
-export const layer = <Self>(provider: Provider.Key<Self>, script: Script): Layer.Layer<Self> =>
-  make(provider, script).layer
+export const layer = <Self>(provider: Provider.Key<Self>, script: Script, options?: Options): Layer.Layer<Self> =>
+  make(provider, script, options).layer

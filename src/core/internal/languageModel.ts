@@ -3,20 +3,17 @@
  */
 import type * as AiError from "effect/ai/AiError"
 import * as LanguageModel from "effect/ai/LanguageModel"
-import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import { identity } from "effect/Function"
-import * as Random from "effect/Random"
+import { flow, identity } from "effect/Function"
 import * as Stream from "effect/Stream"
-import * as Tracer from "effect/Tracer"
-import * as Attribution from "../Attribution.ts"
 import type { Request, Settings } from "../Call.ts"
 import type { Llm } from "../Llm.ts"
 import { InvalidOutput, type StreamInterrupted, ToolFailed } from "../LlmError.ts"
 import type { ProviderPart } from "../Part.ts"
-import { Observer, type Receipt } from "../Receipt.ts"
+import type { Receipt } from "../Receipt.ts"
 import { runStream, runWhole } from "./operation.ts"
+import { ownServices } from "./ownServices.ts"
 import { structuredOutput } from "./structuredOutput.ts"
 
 /** What `LanguageModel` asks a provider for, as a request of ours. */
@@ -40,13 +37,8 @@ export const make = <E, R>(
     readonly within?: <R2>(context: Context.Context<R2>) => Context.Context<R2>
   }
 ): Effect.Effect<LanguageModel.LanguageModel> => {
-  // The upstreams are those the model was made with: a caller that has others of the same name must not reach them by
-  // accident. Whatever else is ambient (for whom, observed by whom, at what time, within which span) is the caller's.
-  const own = Context.omit(Tracer.ParentSpan, Attribution.Current, Observer, Clock.Clock, Random.Random)(context)
   const { within = identity } = options
-  const complete = (current: Context.Context<never>): Context.Context<R> =>
-    // (None of these is something an `Llm` asks for, so taking them out leaves `R` as it was.)
-    within(Context.merge(current, own as Context.Context<R>))
+  const complete = flow(ownServices(context), within<R>)
   return LanguageModel.make({
     // The same function; its type says less, since it serves any schema from one cache.
     codecTransformer: structuredOutput as unknown as LanguageModel.CodecTransformer,

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import type * as Provider from "../Provider.ts"
+import { embedOver, type EmbedProtocol } from "./embed.ts"
 import * as Exchange from "./exchange.ts"
 import { makeSend } from "./http.ts"
 
@@ -17,7 +18,10 @@ export type MakeProvider = (client: HttpClient.HttpClient) => Provider.Provider
 export const overChannel = (
   module: string,
   channel: Omit<Exchange.Channel, "send">,
-  quotaDomain: "account" | "model" = "account"
+  { embedding, quotaDomain = "account" }: {
+    readonly embedding?: EmbedProtocol | undefined
+    readonly quotaDomain?: "account" | "model" | undefined
+  }
 ): MakeProvider => {
   if (quotaDomain !== "account" && quotaDomain !== "model") {
     throw new RangeError(`${module}: \`quotaDomain\` must be "account" or "model", got ${JSON.stringify(quotaDomain)}`)
@@ -27,7 +31,8 @@ export const overChannel = (
     return {
       whole: (request) => Exchange.whole(open, request),
       stream: (request) => Exchange.stream(open, request),
-      ...(quotaDomain === "model" ? { quotaDomain: (request: Provider.Request) => request.model } : undefined)
+      ...(embedding === undefined ? undefined : { embedder: embedOver(open, embedding) }),
+      ...(quotaDomain === "model" ? { quotaDomain: ({ model }: { readonly model: string }) => model } : undefined)
     }
   }
 }

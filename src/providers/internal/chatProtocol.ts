@@ -2,7 +2,8 @@
  * Chat Completions as a protocol: how its requests are written and its answers are read.
  */
 import { readAnswer } from "./chatAnswer.ts"
-import { type Dialect, encodeRequest } from "./chatRequest.ts"
+import type { Dialect } from "./chatDialects.ts"
+import { encodeRequest } from "./chatRequest.ts"
 import { ChatStream } from "./chatStream.ts"
 import type { Protocol } from "./exchange.ts"
 import { restoreParams } from "./toolSchema.ts"

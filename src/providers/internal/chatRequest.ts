@@ -9,17 +9,12 @@ import type { Settings } from "../../core/Call.ts"
 import { structuredOutput } from "../../core/internal/structuredOutput.ts"
 import type * as LlmError from "../../core/LlmError.ts"
 import type { Request } from "../Provider.ts"
+import type { Dialect } from "./chatDialects.ts"
 import { encodeUserPart } from "./chatFile.ts"
+import { anyIds, type IdOf, nineIds } from "./chatToolIds.ts"
 import { encodeJson, encodeNumbers, nameOf, offeredTools, resultText, stringify } from "./encode.ts"
 import { toolSchema } from "./toolSchema.ts"
 import { type Body, Unencodable } from "./unencodable.ts"
-
-/** How a server wants its requests, where servers differ. */
-export interface Dialect {
-  readonly maxTokensField: "max_completion_tokens" | "max_tokens"
-  readonly streamUsage: boolean
-  readonly reasoningField: "reasoning_content" | "reasoning" | undefined
-}
 
 /** The text of the request's body. */
 export const encodeRequest = (
@@ -31,29 +26,38 @@ export const encodeRequest = (
   encodeJson(provider, request.model, () => encodeBody(request, dialect, stream))
 
 const encodeBody = (request: Request, dialect: Dialect, stream: boolean): Body => {
-  const body: Body = { model: request.model, messages: encodeMessages(request.prompt, dialect) }
-  encodeTools(body, request)
-  if (request.responseFormat.type === "json") body["response_format"] = encodeFormat(request.responseFormat)
+  const body: Body = { model: request.model, messages: encodeMessages(request, dialect) }
+  encodeTools(body, request, dialect)
+  if (request.responseFormat.type === "json") {
+    body["response_format"] = encodeFormat(request.responseFormat, dialect)
+  }
   encodeSettings(body, request.settings, dialect)
   if (stream) {
     body["stream"] = true
-    if (dialect.streamUsage) body["stream_options"] = { include_usage: true }
+    if (dialect.streamUsage ?? true) body["stream_options"] = { include_usage: true }
   }
   return request.settings.extra === undefined ? body : { ...body, ...request.settings.extra }
 }
 
 const encodeSettings = (body: Body, settings: Settings, dialect: Dialect): void => {
   encodeNumbers(body, settings, [
-    [dialect.maxTokensField, "maxOutputTokens"],
+    [dialect.maxTokensField ?? "max_completion_tokens", "maxOutputTokens"],
     ["temperature", "temperature"],
     ["top_p", "topP"],
-    ["seed", "seed"]
+    [dialect.seedField ?? "seed", "seed"]
   ])
-  if (settings.stop !== undefined && settings.stop.length > 0) body["stop"] = settings.stop
-  if (settings.reasoningEffort !== undefined) body["reasoning_effort"] = settings.reasoningEffort
+  const { reasoningEffort: effort, stop } = settings
+  if (stop !== undefined && stop.length > 0) body["stop"] = stop
+  if (effort === undefined) return
+  if (dialect.reasoningEffort === "reasoning") body["reasoning"] = { effort }
+  else if (dialect.reasoningEffort === "thinking" && effort === "none") body["thinking"] = { type: "disabled" }
+  else body["reasoning_effort"] = effort
 }
 
-const encodeFormat = (format: Extract<Request["responseFormat"], { readonly type: "json" }>): Body => {
+type JsonFormat = Extract<Request["responseFormat"], { readonly type: "json" }>
+
+const encodeFormat = (format: JsonFormat, dialect: Dialect): Body => {
+  if (dialect.jsonMode === "prompt") return { type: "json_object" }
   const { jsonSchema, strict } = structuredOutput(format.schema)
   return {
     type: "json_schema",
@@ -61,14 +65,22 @@ const encodeFormat = (format: Extract<Request["responseFormat"], { readonly type
   }
 }
 
-const encodeTools = (body: Body, request: Request): void => {
-  const offered = offeredTools(request)
-  if (offered.length === 0) return
+const encodeTools = (body: Body, request: Request, dialect: Dialect): void => {
   const { toolChoice } = request
-  body["tools"] = offered.map(encodeTool)
-  if (typeof toolChoice === "string") body["tool_choice"] = toolChoice
-  else if ("oneOf" in toolChoice) body["tool_choice"] = toolChoice.mode ?? "auto"
-  else body["tool_choice"] = { type: "function", function: { name: toolChoice.tool } }
+  const offered = offeredTools(request)
+  const named = typeof toolChoice === "object" && "tool" in toolChoice ? toolChoice.tool : undefined
+  const { toolChoice: understood = "named" } = dialect
+  // What a server does not understand is said by what it is offered.
+  if (offered.length === 0 || toolChoice === "none" && understood === "ignored") return
+  const alone = named !== undefined && understood !== "named"
+  body["tools"] = offered.flatMap((tool, index) => alone && tool.name !== named ? [] : [encodeTool(tool, index)])
+  body["tool_choice"] = typeof toolChoice === "string"
+    ? toolChoice
+    : "oneOf" in toolChoice
+    ? toolChoice.mode ?? "auto"
+    : alone
+    ? "required"
+    : { type: "function", function: { name: toolChoice.tool } }
 }
 
 const encodeTool = (tool: Tool.Any, index: number): Body => {
@@ -88,8 +100,9 @@ const encodeTool = (tool: Tool.Any, index: number): Body => {
   }
 }
 
-const encodeMessages = (prompt: Prompt.Prompt, dialect: Dialect): Array<Body> =>
-  prompt.content.flatMap((message, index): Array<Body> => {
+const encodeMessages = ({ prompt, responseFormat }: Request, dialect: Dialect): Array<Body> => {
+  const idOf = dialect.toolCallIds === "nine" ? nineIds() : anyIds
+  const messages = prompt.content.flatMap((message, index): Array<Body> => {
     const at = `messages[${index}]`
     switch (message.role) {
       case "system":
@@ -97,11 +110,27 @@ const encodeMessages = (prompt: Prompt.Prompt, dialect: Dialect): Array<Body> =>
       case "user":
         return [{ role: "user", content: encodeUser(message, at) }]
       case "assistant":
-        return encodeAssistant(message, dialect, at)
+        return encodeAssistant(message, dialect, idOf, at)
       case "tool":
-        return encodeToolMessage(message, at)
+        return encodeToolMessage(message, idOf, at)
     }
   })
+  const last = messages.at(-1)
+  if (dialect.prefixField === true && last?.["role"] === "assistant") last["prefix"] = true
+  return responseFormat.type === "json" && (dialect.jsonMode ?? "schema") !== "schema"
+    ? instruct(messages, responseFormat)
+    : messages
+}
+
+/** Says in words what JSON is wanted: in the first message, since some models know only one of the system. */
+const instruct = (messages: ReadonlyArray<Body>, format: JsonFormat): Array<Body> => {
+  const schema = JSON.stringify(structuredOutput(format.schema).jsonSchema)
+  const words = `Answer with a JSON value that fits this JSON schema, and with nothing else:\n${schema}`
+  const [first, ...others] = messages
+  return first?.["role"] === "system"
+    ? [{ ...first, content: `${first["content"]}\n\n${words}` }, ...others]
+    : [{ role: "system", content: words }, ...messages]
+}
 
 const encodeUser = (message: Prompt.UserMessage, at: string): string | Array<Body> => {
   const [first] = message.content
@@ -116,7 +145,12 @@ const encodeUser = (message: Prompt.UserMessage, at: string): string | Array<Bod
  * requests for approval, which are between the application and its user, and reasoning, unless the dialect has a field
  * for it: most servers refuse or ignore it.
  */
-const encodeAssistant = (message: Prompt.AssistantMessage, dialect: Dialect, at: string): Array<Body> => {
+const encodeAssistant = (
+  message: Prompt.AssistantMessage,
+  { reasoningField }: Dialect,
+  idOf: IdOf,
+  at: string
+): Array<Body> => {
   let text = ""
   let reasoning = ""
   const calls: Array<Body> = []
@@ -131,7 +165,7 @@ const encodeAssistant = (message: Prompt.AssistantMessage, dialect: Dialect, at:
       case "tool-call":
         if (part.providerExecuted) break
         calls.push({
-          id: part.id,
+          id: idOf(part.id),
           type: "function",
           function: {
             name: part.name,
@@ -147,17 +181,18 @@ const encodeAssistant = (message: Prompt.AssistantMessage, dialect: Dialect, at:
     }
   }
   if (text === "" && calls.length === 0) return []
+  const wanted = reasoning !== "" || reasoningField === "reasoning_content" && calls.length > 0
   return [{
     role: "assistant",
     content: text === "" ? null : text,
     ...(calls.length === 0 ? undefined : { tool_calls: calls }),
-    ...(reasoning === "" || dialect.reasoningField === undefined ? undefined : { [dialect.reasoningField]: reasoning })
+    ...(wanted && reasoningField !== undefined ? { [reasoningField]: reasoning } : undefined)
   }]
 }
 
-const encodeToolMessage = (message: Prompt.ToolMessage, at: string): Array<Body> =>
+const encodeToolMessage = (message: Prompt.ToolMessage, idOf: IdOf, at: string): Array<Body> =>
   message.content.flatMap((part, index): Array<Body> =>
     part.type === "tool-result" && !part.providerExecuted
-      ? [{ role: "tool", tool_call_id: part.id, content: resultText(part, `${at}.content[${index}]`) }]
+      ? [{ role: "tool", tool_call_id: idOf(part.id), content: resultText(part, `${at}.content[${index}]`) }]
       : []
   )

@@ -52,14 +52,18 @@ export interface Protocol {
   readonly fold: (exchange: Exchange, request: Request, maxParams: number) => EventFold
 }
 
-/** What every request of one provider shares. */
-export interface Channel {
+/** Where requests of one kind go. */
+export interface Line {
   readonly provider: string
   readonly endpoint: Endpoint
+  readonly send: Send<ProviderError>
+}
+
+/** What every request of one provider shares. */
+export interface Channel extends Line {
   /** Where streams are asked for, where that is elsewhere. */
   readonly streamEndpoint?: Endpoint | undefined
   readonly protocol: Protocol
-  readonly send: Send<ProviderError>
 }
 
 /** Asks for the whole answer. */
@@ -68,17 +72,13 @@ export const whole = (
   request: Request
 ): Effect.Effect<ReadonlyArray<Part.AnswerPart>, ProviderError> =>
   Effect.scoped(
-    Effect.flatMap(open(channel, request, false), ({ exchange, response }) =>
-      Effect.matchEffect(collect(response, channel.endpoint.maxBodyBytes), {
-        onFailure: (error) =>
-          Effect.fail(classifyConnection(exchange.origin, error)),
-        onSuccess: (body) => {
-          if (!body.whole) return Effect.fail(tooLarge(exchange))
-          // Some gateways stream whether asked to or not.
-          if (startsLikeEvents(body.text)) return readEvents(new Reader(channel, exchange, request), body.text)
-          const read = channel.protocol.readAnswer(exchange, body.text, request)
-          return "failure" in read ? Effect.fail(read.failure) : Effect.succeed(read.parts)
-        }
+    Effect.flatMap(open(channel, request, false), (opened) =>
+      Effect.flatMap(readBody(channel, opened), (body) => {
+        const { exchange } = opened
+        // Some gateways stream whether asked to or not.
+        if (startsLikeEvents(body)) return readEvents(new Reader(channel, exchange, request), body)
+        const read = channel.protocol.readAnswer(exchange, body, request)
+        return "failure" in read ? Effect.fail(read.failure) : Effect.succeed(read.parts)
       }))
   )
 
@@ -98,10 +98,21 @@ export const stream = (channel: Channel, request: Request): Stream.Stream<Part.P
     )
   )
 
-interface Opened {
+/** A response of success, whose body is still to be read. */
+export interface Opened {
   readonly exchange: Exchange
   readonly response: HttpClientResponse.HttpClientResponse
 }
+
+/** All of a body. */
+export const readBody = (
+  { endpoint }: Line,
+  { exchange, response }: Opened
+): Effect.Effect<string, ProviderError, Scope.Scope> =>
+  Effect.matchEffect(collect(response, endpoint.maxBodyBytes), {
+    onFailure: (error) => Effect.fail(classifyConnection(exchange.origin, error)),
+    onSuccess: ({ text, whole }) => whole ? Effect.succeed(text) : Effect.fail(tooLarge(exchange))
+  })
 
 // Enough for what an error has to say, whatever a server appends to it.
 const maxErrorBytes = 65_536
@@ -111,20 +122,35 @@ const open = (
   request: Request,
   streamed: boolean
 ): Effect.Effect<Opened, ProviderError, Scope.Scope> =>
+  post({ ...channel, endpoint: streamed ? channel.streamEndpoint ?? channel.endpoint : channel.endpoint }, {
+    model: request.model,
+    encode: () => channel.protocol.encode(request, streamed),
+    accept: streamed ? "text/event-stream, application/json" : "application/json",
+    onResponse: request.onResponse
+  })
+
+/** What is sent. */
+interface Message {
+  readonly model: string
+  readonly encode: () => Result.Result<string, InvalidRequest>
+  readonly accept: string
+  readonly onResponse?: Request["onResponse"]
+}
+
+/** Sends one request. Any response but one of success is a failure. */
+export const post = (
+  { endpoint, provider, send }: Line,
+  { accept, encode, model, onResponse }: Message
+): Effect.Effect<Opened, ProviderError, Scope.Scope> =>
   // Anew for each run: a request that is sent twice is two.
   Effect.suspend(() => {
-    const body = channel.protocol.encode(request, streamed)
+    const body = encode()
     if (Result.isFailure(body)) return Effect.fail(body.failure)
-    const endpoint = streamed ? channel.streamEndpoint ?? channel.endpoint : channel.endpoint
-    const origin = { provider: channel.provider, model: request.model, secrets: endpoint.secrets }
-    const accept = streamed ? "text/event-stream, application/json" : "application/json"
-    const sent = channel.send(
-      endpoint.request(request.model, body.success, accept),
-      (error) => classifyUnsent(origin, error)
-    )
+    const origin = { provider, model, secrets: endpoint.secrets }
+    const sent = send(endpoint.request(model, body.success, accept), (error) => classifyUnsent(origin, error))
     return Effect.flatMap(sent, (response) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
-        request.onResponse?.(rateLimits(response.headers, now))
+        onResponse?.(rateLimits(response.headers, now))
         return receive({ origin, status: response.status, headers: response.headers, now }, response)
       }))
   })

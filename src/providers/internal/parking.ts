@@ -13,8 +13,39 @@ const timerSlack = 2
 // By provider service, so that two layers of one name (two tests, two accounts) know nothing of each other.
 const domains = new WeakMap<object, Map<string, number>>()
 
+/** What a request has to do with waiting. */
+export interface Parking {
+  /** The failure of a request of which nothing may be sent for now, because others of its quota have been told to wait. */
+  readonly refusal: (now: number) => LlmError.RateLimited | undefined
+  /** Takes note of a failure that asks to wait. */
+  readonly failed: (error: LlmError.ProviderError, now: number) => void
+}
+
+/** The parking of a request. What it shares a quota with is the provider's to say; by default, all others of it. */
+export const parkingOf = <Request extends { readonly model: string }>(
+  name: string,
+  provider: { readonly quotaDomain?: ((request: Request) => string) | undefined },
+  request: Request
+): Parking => {
+  const domain = () => provider.quotaDomain?.(request) ?? ""
+  return {
+    refusal: (now) => {
+      const parked = parkedFor(provider, domain, now)
+      return parked === 0
+        ? undefined
+        : new LlmError.RateLimited({
+          provider: name,
+          model: request.model,
+          retryAfter: Duration.millis(parked),
+          parked: true
+        })
+    },
+    failed: (error, now) => park(provider, domain, error, now)
+  }
+}
+
 /** For how many milliseconds nothing of a domain may be sent; 0 where something may. */
-export const parkedFor = (provider: object, domain: () => string, now: number): number => {
+const parkedFor = (provider: object, domain: () => string, now: number): number => {
   const parked = domains.get(provider)
   if (parked === undefined) return 0
   const key = domain()
@@ -27,7 +58,7 @@ export const parkedFor = (provider: object, domain: () => string, now: number): 
 }
 
 /** Takes note of a failure that asks to wait. */
-export const park = (provider: object, domain: () => string, error: LlmError.ProviderError, now: number): void => {
+const park = (provider: object, domain: () => string, error: LlmError.ProviderError, now: number): void => {
   const retryAfter = LlmError.retryAfter(error)
   // What is not transient is about this one request: a larger one than the limit allows, say.
   if (retryAfter === undefined || !LlmError.isTransient(error)) return

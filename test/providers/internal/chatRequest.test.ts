@@ -6,11 +6,12 @@ import * as Prompt from "effect/ai/Prompt"
 import * as Tool from "effect/ai/Tool"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { type Dialect, encodeRequest } from "../../../src/providers/internal/chatRequest.ts"
+import type { Dialect } from "../../../src/providers/internal/chatDialects.ts"
+import { encodeRequest } from "../../../src/providers/internal/chatRequest.ts"
 import { toolSchema } from "../../../src/providers/internal/toolSchema.ts"
 import type { Request } from "../../../src/providers/Provider.ts"
 
-const dialect: Dialect = { maxTokensField: "max_completion_tokens", streamUsage: true, reasoningField: undefined }
+const dialect: Dialect = {}
 
 const request = (rest: Partial<Request> = {}): Request => ({
   model: "m",

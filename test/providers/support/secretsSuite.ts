@@ -24,7 +24,7 @@ const headerSecret = "planted-header-secret"
 
 const querySecret = "planted-query-secret"
 
-const prompt = "Why is the planted prompt blue?"
+export const prompt = "Why is the planted prompt blue?"
 
 /** All that must not be seen. */
 export const echo = `${key} ${headerSecret} ${querySecret} Bearer ${key}: ${prompt}`
@@ -84,21 +84,33 @@ export const commonPlants: { readonly [name: string]: Plant } = {
 const leaks = (text: string): Array<string> =>
   [key, key.slice(0, 12), headerSecret, querySecret, prompt, "planted prompt"].filter((secret) => text.includes(secret))
 
+const llm = Llm.model(P, "model-x")
+
+/** What is asked, in every way there is. */
+export interface Runs {
+  readonly [mode: string]: Effect.Effect<unknown, LlmError.ProviderError, P>
+}
+
+const answers: Runs = {
+  whole: Llm.generateText(llm, { prompt }),
+  stream: Stream.runDrain(Llm.streamText(llm, { prompt }))
+}
+
 /** Declares the suite. */
-export const keepsSecrets = (adapter: Adapter, plants: { readonly [name: string]: Plant }): void => {
+export const keepsSecrets = (
+  adapter: Adapter,
+  plants: { readonly [name: string]: Plant },
+  runs: Runs = answers
+): void => {
   describe("secrets", () => {
     for (const [name, { body, breaks, status }] of Object.entries(plants)) {
-      for (const mode of ["whole", "stream"] as const) {
+      for (const [mode, run] of Object.entries(runs)) {
         it.effect(`are not in what is seen of ${name} (${mode})`, () =>
           Effect.gen(function*() {
             const spans: Array<Tracer.Span> = []
             const logs: Array<string> = []
             const server = yield* Replay.make
             server.onRequest(Replay.reply({ status, headers: echoHeaders, body, breaks }))
-            const llm = Llm.model(P, "model-x")
-            const run: Effect.Effect<unknown, LlmError.ProviderError, P> = mode === "whole"
-              ? Llm.generateText(llm, { prompt })
-              : Stream.runDrain(Llm.streamText(llm, { prompt }))
             const error = yield* run.pipe(
               Effect.tapCause((cause) => Effect.logError("failed", cause)),
               Effect.flip,
