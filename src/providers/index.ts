@@ -5,5 +5,6 @@
  */
 export * as AnthropicMessages from "./AnthropicMessages.ts"
 export * as Gemini from "./Gemini.ts"
+export * as LanguageModelProvider from "./LanguageModelProvider.ts"
 export * as OpenAiChat from "./OpenAiChat.ts"
 export * as Provider from "./Provider.ts"

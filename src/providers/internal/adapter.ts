@@ -17,19 +17,28 @@ export type MakeProvider = (client: HttpClient.HttpClient) => Provider.Provider
 export const overChannel = (
   module: string,
   channel: Omit<Exchange.Channel, "send">,
-  quotaDomain: "account" | "model" = "account"
+  quotaDomain: "account" | "model" | undefined
 ): MakeProvider => {
-  if (quotaDomain !== "account" && quotaDomain !== "model") {
-    throw new RangeError(`${module}: \`quotaDomain\` must be "account" or "model", got ${JSON.stringify(quotaDomain)}`)
-  }
+  const domain = quotaDomainOf(module, quotaDomain)
   return (client) => {
     const open: Exchange.Channel = { ...channel, send: makeSend(client, channel.endpoint.secretHeaders) }
     return {
       whole: (request) => Exchange.whole(open, request),
       stream: (request) => Exchange.stream(open, request),
-      ...(quotaDomain === "model" ? { quotaDomain: (request: Provider.Request) => request.model } : undefined)
+      ...domain
     }
   }
+}
+
+/** What shares a quota, as a field of a provider. Throws a `RangeError` where the option is not legal. */
+export const quotaDomainOf = (
+  module: string,
+  quotaDomain: "account" | "model" = "account"
+): Pick<Provider.Provider, "quotaDomain"> => {
+  if (quotaDomain !== "account" && quotaDomain !== "model") {
+    throw new RangeError(`${module}: \`quotaDomain\` must be "account" or "model", got ${JSON.stringify(quotaDomain)}`)
+  }
+  return quotaDomain === "model" ? { quotaDomain: (request) => request.model } : {}
 }
 
 /** A layer whose options come from the configuration; one that is not legal is a `ConfigError` that names it. */

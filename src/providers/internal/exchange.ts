@@ -120,7 +120,7 @@ const open = (
     const accept = streamed ? "text/event-stream, application/json" : "application/json"
     const sent = channel.send(
       endpoint.request(request.model, body.success, accept),
-      (error) => classifyUnsent(origin, error)
+      (error) => classifyUnsent(origin, error.reason._tag, error)
     )
     return Effect.flatMap(sent, (response) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
