@@ -146,11 +146,42 @@ export const toHttpStatus = (error: unknown): number => rowOf(error)?.httpStatus
  * The reason is the one the table names. Errors that are not Bulwark's own become `UnknownError`, with their tag as the
  * description; an `AiError` stays as it is.
  *
+ * @see {@link fromAiError} for the way back.
  * @category converting
  * @since 0.1.0
  */
-export const toAiError = (error: unknown, method: string): AiError.AiError =>
-  AiError.isAiError(error) ? error : AiError.make({ module: "effect-bulwark", method, reason: toReason(error) })
+export const toAiError = (error: unknown, method: string): AiError.AiError => {
+  if (AiError.isAiError(error)) return error
+  const reason = toReason(error)
+  if (isKnown(error)) originals.set(reason, error)
+  return AiError.make({ module: "effect-bulwark", method, reason })
+}
+
+// Beside the reason, not in it: a reason is data that others print and store.
+const originals = new WeakMap<AiError.AiErrorReason, AnyLlmError>()
+
+/**
+ * The failure behind an `AiError` that {@link toAiError} made: what an `Llm` served as a `LanguageModel` really failed with.
+ *
+ * **Details**
+ *
+ * There is none behind the errors of others, nor behind one that was stored or sent and read back.
+ *
+ * **Example** (The tag behind a reason)
+ *
+ * ```ts
+ * import { LlmError } from "effect-bulwark"
+ *
+ * const error = LlmError.toAiError(new LlmError.Overloaded({}), "generateText")
+ *
+ * error.reason._tag // => "InternalProviderError"
+ * LlmError.fromAiError(error)?._tag // => "Overloaded"
+ * ```
+ *
+ * @category converting
+ * @since 0.1.0
+ */
+export const fromAiError = (error: AiError.AiError): AnyLlmError | undefined => originals.get(error.reason)
 
 const toReason = (error: unknown): AiError.AiErrorReason => {
   if (!isKnown(error)) {

@@ -18,23 +18,32 @@ export type MakeProvider = (client: HttpClient.HttpClient) => Provider.Provider
 export const overChannel = (
   module: string,
   channel: Omit<Exchange.Channel, "send">,
-  { embedding, quotaDomain = "account" }: {
+  { embedding, quotaDomain }: {
     readonly embedding?: EmbedProtocol | undefined
     readonly quotaDomain?: "account" | "model" | undefined
   }
 ): MakeProvider => {
-  if (quotaDomain !== "account" && quotaDomain !== "model") {
-    throw new RangeError(`${module}: \`quotaDomain\` must be "account" or "model", got ${JSON.stringify(quotaDomain)}`)
-  }
+  const domain = quotaDomainOf(module, quotaDomain)
   return (client) => {
     const open: Exchange.Channel = { ...channel, send: makeSend(client, channel.endpoint.secretHeaders) }
     return {
       whole: (request) => Exchange.whole(open, request),
       stream: (request) => Exchange.stream(open, request),
       ...(embedding === undefined ? undefined : { embedder: embedOver(open, embedding) }),
-      ...(quotaDomain === "model" ? { quotaDomain: ({ model }: { readonly model: string }) => model } : undefined)
+      ...domain
     }
   }
+}
+
+/** What shares a quota, as a field of a provider. Throws a `RangeError` where the option is not legal. */
+export const quotaDomainOf = (
+  module: string,
+  quotaDomain: "account" | "model" = "account"
+): Pick<Provider.Provider, "quotaDomain"> => {
+  if (quotaDomain !== "account" && quotaDomain !== "model") {
+    throw new RangeError(`${module}: \`quotaDomain\` must be "account" or "model", got ${JSON.stringify(quotaDomain)}`)
+  }
+  return quotaDomain === "model" ? { quotaDomain: (request) => request.model } : {}
 }
 
 /** A layer whose options come from the configuration; one that is not legal is a `ConfigError` that names it. */

@@ -43,6 +43,43 @@ export const classifyResponse = (exchange: Exchange, body: string): Failure => c
 /** Classifies an error that came inside a response which had begun well. */
 export const classifyInBand = (exchange: Exchange, error: unknown): Failure => classify(exchange, readErrorValue(error))
 
+/**
+ * Classifies a failure that another library has read before and takes for `claimed`. Our own reading counts where it says more:
+ * that an overflowing context is behind an invalid request, say. `aside` is what else is to stand in `detail`.
+ */
+export const classifyClaimed = (
+  exchange: Omit<Exchange, "status"> & { readonly status: number | undefined },
+  facts: ErrorFacts,
+  claimed: Kind,
+  aside: string
+): Failure => {
+  const status = exchange.status ?? facts.status
+  const words = wordsOf(facts.message)
+  const read = decide(facts, words, status)
+  const difference = exactness(read) - exactness(claimed)
+  // Between two of a kind, whoever has seen the status knows better.
+  const kind = difference > 0 || difference === 0 && status !== undefined ? read : claimed
+  const message = [facts.message, aside].filter((part) => part !== "").join(" | ")
+  return build({ ...exchange, status: status ?? 0 }, { ...facts, message }, words, status, kind)
+}
+
+/** How much a kind says. Most failures have a status that says the same; what a policy refuses does not. */
+const exactness = (kind: Kind): number => {
+  switch (kind) {
+    case "ServerError":
+    case "InvalidRequest":
+    case "ModelErred":
+      return 0
+    case "RateLimited":
+    case "RequestTimeout":
+      return 1
+    case "ContentFiltered":
+      return 3
+    default:
+      return 2
+  }
+}
+
 const maxDetail = 500
 
 // What matters is said at once; the rest of a long message is the request it quotes.

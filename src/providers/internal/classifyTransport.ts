@@ -58,10 +58,13 @@ export const classifyConnection = (
   })
 }
 
-/** What a failure to send a request is. */
-export const classifyUnsent = (origin: Origin, error: HttpClientError.HttpClientError): Failure => {
-  const { reason } = error
-  switch (reason._tag) {
+/** What a failure to send a request is: `reason` says at which step, `error` what the system says. */
+export const classifyUnsent = (
+  origin: Origin,
+  reason: HttpClientError.HttpClientError["reason"]["_tag"],
+  error: unknown
+): Failure => {
+  switch (reason) {
     case "InvalidUrlError":
       return new LlmError.InvalidRequest({ ...who(origin), problem: "the URL is not valid: check the base URL" })
     case "EncodeError":

@@ -147,7 +147,10 @@ export const post = (
     const body = encode()
     if (Result.isFailure(body)) return Effect.fail(body.failure)
     const origin = { provider, model, secrets: endpoint.secrets }
-    const sent = send(endpoint.request(model, body.success, accept), (error) => classifyUnsent(origin, error))
+    const sent = send(
+      endpoint.request(model, body.success, accept),
+      (error) => classifyUnsent(origin, error.reason._tag, error)
+    )
     return Effect.flatMap(sent, (response) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
         onResponse?.(rateLimits(response.headers, now))
