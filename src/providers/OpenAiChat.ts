@@ -25,6 +25,7 @@ import type * as Redacted from "effect/Redacted"
 import { layerFromConfig, type MakeProvider, overChannel } from "./internal/adapter.ts"
 import { chatProtocol } from "./internal/chatProtocol.ts"
 import { makeEndpoint } from "./internal/endpoint.ts"
+import { openAiHeaders } from "./internal/openAiHeaders.ts"
 import type * as Provider from "./Provider.ts"
 
 /**
@@ -97,11 +98,7 @@ const prepare = (provider: string, options: Options): MakeProvider => {
   const endpoint = makeEndpoint(module, "/chat/completions", {
     ...options,
     baseUrl: options.baseUrl ?? "https://api.openai.com/v1",
-    headers: {
-      ...(options.organization === undefined ? undefined : { "openai-organization": options.organization }),
-      ...(options.project === undefined ? undefined : { "openai-project": options.project }),
-      ...options.headers
-    }
+    headers: openAiHeaders(options)
   })
   const maxTokensField = options.maxTokensField ?? "max_completion_tokens"
   if (maxTokensField !== "max_completion_tokens" && maxTokensField !== "max_tokens") {

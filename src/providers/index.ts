@@ -6,4 +6,5 @@
 export * as AnthropicMessages from "./AnthropicMessages.ts"
 export * as Gemini from "./Gemini.ts"
 export * as OpenAiChat from "./OpenAiChat.ts"
+export * as OpenAiResponses from "./OpenAiResponses.ts"
 export * as Provider from "./Provider.ts"
