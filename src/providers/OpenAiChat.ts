@@ -29,6 +29,7 @@ import { chatEmbed } from "./internal/chatEmbed.ts"
 import { chatProtocol } from "./internal/chatProtocol.ts"
 import { defaultMaxEmbedBytes } from "./internal/embed.ts"
 import { makeEndpoint } from "./internal/endpoint.ts"
+import { openAiHeaders } from "./internal/openAiHeaders.ts"
 import { compact } from "./internal/read.ts"
 import type * as Provider from "./Provider.ts"
 
@@ -111,11 +112,7 @@ const prepare = (provider: string, { dialect, ...own }: Options): MakeProvider =
       ...options,
       maxBodyBytes: options.maxBodyBytes ?? maxBodyBytes,
       baseUrl: options.baseUrl ?? "https://api.openai.com/v1",
-      headers: {
-        ...(options.organization === undefined ? undefined : { "openai-organization": options.organization }),
-        ...(options.project === undefined ? undefined : { "openai-project": options.project }),
-        ...options.headers
-      }
+      headers: openAiHeaders(options)
     })
   return overChannel(module, {
     provider,

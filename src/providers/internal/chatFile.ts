@@ -2,7 +2,7 @@
  * Files in a prompt, as Chat Completions takes them: images by address or inline, audio and PDF documents inline.
  */
 import type * as Prompt from "effect/ai/Prompt"
-import { addressOf, base64Of, type Data, printable } from "./fileData.ts"
+import { addressOf, base64Of, dataUrl, fileId, imageUrl, printable } from "./fileData.ts"
 import { fields, text } from "./read.ts"
 import { type Body, Unencodable } from "./unencodable.ts"
 
@@ -30,7 +30,7 @@ const encodeImage = (part: Prompt.FilePart, mediaType: string): Body => {
   return {
     type: "image_url",
     image_url: {
-      url: addressOf(part.data) ?? dataUrl(part.data, mediaType === "image/*" ? "image/jpeg" : mediaType),
+      url: imageUrl(part.data, mediaType),
       ...(detail === undefined ? undefined : { detail })
     }
   }
@@ -43,17 +43,10 @@ const encodeAudio = (part: Prompt.FilePart, format: string, at: string): Body =>
 
 const encodeDocument = (part: Prompt.FilePart, mediaType: string, at: string): Body => {
   if (addressOf(part.data) !== undefined) throw new Unencodable(at, "a PDF must be given as bytes, not as a URL")
-  if (typeof part.data === "string" && /^file[-_]/.test(part.data)) {
-    return { type: "file", file: { file_id: part.data } }
-  }
+  const uploaded = fileId(part.data)
+  if (uploaded !== undefined) return { type: "file", file: { file_id: uploaded } }
   return {
     type: "file",
     file: { filename: part.fileName ?? "document.pdf", file_data: dataUrl(part.data, mediaType) }
   }
-}
-
-const dataUrl = (data: Data, mediaType: string): string => {
-  if (data instanceof URL) return data.href
-  if (typeof data === "string" && data.startsWith("data:")) return data
-  return `data:${mediaType};base64,${base64Of(data)}`
 }

@@ -40,8 +40,19 @@ export type Failure = Exclude<LlmError.ProviderError, LlmError.StreamInterrupted
 /** Classifies an error response. */
 export const classifyResponse = (exchange: Exchange, body: string): Failure => classify(exchange, readErrorBody(body))
 
-/** Classifies an error that came inside a response which had begun well. */
-export const classifyInBand = (exchange: Exchange, error: unknown): Failure => classify(exchange, readErrorValue(error))
+/**
+ * Classifies an error that came inside a response which had begun well. `statuses` are those that stand for an error's type, where
+ * the protocol has one for it.
+ */
+export const classifyInBand = (
+  exchange: Exchange,
+  error: unknown,
+  statuses: { readonly [type: string]: number } = {}
+): Failure => {
+  const facts = readErrorValue(error)
+  const type = facts.codes.find((code) => Object.hasOwn(statuses, code))
+  return classify(exchange, type === undefined ? facts : { ...facts, status: facts.status ?? statuses[type] })
+}
 
 /**
  * Classifies a failure that another library has read before and takes for `claimed`. Our own reading counts where it says more:

@@ -39,7 +39,8 @@ const kinds: { readonly [Name in Kind]: ReadonlyArray<string> } = {
     "unsupported_country_region_territory",
     "consumer_suspended",
     "api_key_service_blocked",
-    "model_terms_required"
+    "model_terms_required",
+    "data_residency_mismatch"
   ],
   ModelNotFound: [
     "model_not_found",
@@ -98,12 +99,15 @@ const kinds: { readonly [Name in Kind]: ReadonlyArray<string> } = {
     "unavailable"
   ],
   ServerError: [],
-  RequestTimeout: ["timeout_error", "request_timeout", "deadline_exceeded"],
+  RequestTimeout: ["timeout_error", "request_timeout", "deadline_exceeded", "vector_store_timeout"],
   ContentFiltered: [
     "content_filter",
     "content_policy_violation",
     "responsibleaipolicyviolation",
-    "invalid_prompt"
+    "invalid_prompt",
+    "bio_policy",
+    "misalignment_policy_violation",
+    "image_content_policy_violation"
   ],
   InvalidRequest: [
     "string_above_max_length",
@@ -117,6 +121,19 @@ const kinds: { readonly [Name in Kind]: ReadonlyArray<string> } = {
     "unsupported_file",
     "invalid_image_url",
     "invalid_image_format",
+    "invalid_image",
+    "invalid_image_mode",
+    "invalid_base64_image",
+    "image_too_large",
+    "image_too_small",
+    "image_file_too_large",
+    "image_file_not_found",
+    "image_parse_error",
+    "empty_image_file",
+    "failed_to_download_image",
+    "unsupported_image_media_type",
+    "invalid_encrypted_content",
+    "previous_response_not_found",
     "invalid_function_parameters",
     "missing_required_parameter",
     "request_too_large",

@@ -84,3 +84,13 @@ export const encodeParams = (params: unknown, at: string): Fields => {
   stringify(value, at)
   return value
 }
+
+/** Adds fields, which win. Objects are merged, so that one more field of an object leaves its others alone. */
+export const mergeFields = (self: Body, that: Fields): Body => {
+  const merged = { ...self }
+  for (const [field, value] of Object.entries(that)) {
+    const before = merged[field]
+    merged[field] = isFields(before) && isFields(value) ? mergeFields(before, value) : value
+  }
+  return merged
+}

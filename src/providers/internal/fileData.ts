@@ -22,3 +22,18 @@ export const base64Of = (data: Data): string => {
   const source = typeof data === "string" ? data : data.href
   return source.startsWith("data:") ? source.slice(source.indexOf(",") + 1) : source
 }
+
+/** The bytes of a file as a URL. */
+export const dataUrl = (data: Data, mediaType: string): string => {
+  if (data instanceof URL) return data.href
+  if (typeof data === "string" && data.startsWith("data:")) return data
+  return `data:${mediaType};base64,${base64Of(data)}`
+}
+
+/** The address of an image, which its bytes can be too. */
+export const imageUrl = (data: Data, mediaType: string): string =>
+  addressOf(data) ?? dataUrl(data, mediaType === "image/*" ? "image/jpeg" : mediaType)
+
+/** The id of a file that has been uploaded to OpenAI. Base64 holds neither of the two signs. */
+export const fileId = (data: Data): string | undefined =>
+  typeof data === "string" && /^file[-_]/.test(data) ? data : undefined

@@ -11,9 +11,9 @@ import type { Settings } from "../../core/Call.ts"
 import { structuredOutput } from "../../core/internal/structuredOutput.ts"
 import type { InvalidRequest } from "../../core/LlmError.ts"
 import type { Request } from "../Provider.ts"
-import { encodeJson, encodeNumbers, offeredTools } from "./encode.ts"
+import { encodeJson, encodeNumbers, mergeFields, offeredTools } from "./encode.ts"
 import { encodePrompt } from "./geminiPrompt.ts"
-import { type Fields, isFields } from "./read.ts"
+import { isFields } from "./read.ts"
 import { toolSchema } from "./toolSchema.ts"
 import { type Body, Unencodable } from "./unencodable.ts"
 
@@ -49,7 +49,7 @@ const encodeBody = (request: Request, dialect: Dialect): Body => {
   const thoughts = encodeThinking(settings.reasoningEffort, thinking, dialect.includeThoughts)
   if (thoughts !== undefined) generation["thinkingConfig"] = thoughts
   if (Object.keys(generation).length > 0) body["generationConfig"] = generation
-  return settings.extra === undefined ? body : merge(body, settings.extra)
+  return settings.extra === undefined ? body : mergeFields(body, settings.extra)
 }
 
 /** Gemini 3 and later think in levels. Gemini 1 and 2 do not, nor does what is not called Gemini. */
@@ -131,13 +131,3 @@ const encodeTool = (tool: Tool.Any, index: number): Body => {
 const takesNothing = ({ additionalProperties, properties, type }: JsonSchema.JsonSchema): boolean =>
   type === "object" && isFields(properties) && Object.keys(properties).length === 0 &&
   (additionalProperties === undefined || additionalProperties === false)
-
-/** Adds fields, which win. Objects are merged, so that one more field of `generationConfig` leaves the others alone. */
-const merge = (self: Body, that: Fields): Body => {
-  const merged = { ...self }
-  for (const [field, value] of Object.entries(that)) {
-    const before = merged[field]
-    merged[field] = isFields(before) && isFields(value) ? merge(before, value) : value
-  }
-  return merged
-}

@@ -200,10 +200,7 @@ const statuses: { readonly [type: string]: number } = {
 }
 
 /** Classifies an error that came with status 200. */
-const classifyError = (exchange: Exchange, body: unknown): ProviderError => {
-  const status = statuses[text(fields(fields(body)["error"])["type"]) ?? ""]
-  return classifyInBand(exchange, status === undefined ? body : { status_code: status, ...fields(body) })
-}
+const classifyError = (exchange: Exchange, body: unknown): ProviderError => classifyInBand(exchange, body, statuses)
 
 /** Reads the body of a response with status 200, which may be an error all the same. */
 export const readAnswer = (exchange: Exchange, body: string, expectation: Expectation): Read => {

@@ -92,7 +92,16 @@ describe("codes beat statuses", () => {
     [503, "server_is_overloaded", "Overloaded"],
     [498, "capacity_exceeded", "Overloaded"],
     [400, "tool_use_failed", "MalformedResponse"],
-    [500, "timeout_error", "RequestTimeout"]
+    [500, "timeout_error", "RequestTimeout"],
+    [404, "previous_response_not_found", "InvalidRequest"],
+    [404, "invalid_encrypted_content", "InvalidRequest"],
+    [500, "invalid_base64_image", "InvalidRequest"],
+    [500, "failed_to_download_image", "InvalidRequest"],
+    [400, "image_content_policy_violation", "ContentFiltered"],
+    [400, "bio_policy", "ContentFiltered"],
+    [400, "misalignment_policy_violation", "ContentFiltered"],
+    [400, "data_residency_mismatch", "PermissionDenied"],
+    [500, "vector_store_timeout", "RequestTimeout"]
   ]
   for (const [status, code, tag] of cases) {
     it(`${status} ${code} is ${tag}`, () => {
@@ -102,6 +111,17 @@ describe("codes beat statuses", () => {
       assert.strictEqual(inBand(openai("words", code))._tag, tag)
     })
   }
+
+  it("and a type may stand for a status, where there is none", () => {
+    const exchange = { origin, status: 200, headers: {}, now }
+    const statuses = { invalid_request_error: 400 }
+    const failure = classifyInBand(exchange, openai("words"), statuses)
+    assert.strictEqual(failure._tag, "InvalidRequest")
+    assert.strictEqual(failure.status, 400)
+    assert.strictEqual(classifyInBand(exchange, openai("words", 503), statuses)._tag, "Overloaded")
+    assert.strictEqual(classifyInBand(exchange, openai("words", "slow_down"), statuses)._tag, "RateLimited")
+    assert.strictEqual(classifyInBand(exchange, openai("words"))._tag, "ServerError")
+  })
 
   it("but not those that name more than one thing", () => {
     assert.strictEqual(

@@ -156,8 +156,10 @@ export const replayed = (protocol: string, atLeast: number, adapter: Adapter): v
       }
     })
 
-    describe("no answer at all", () => {
-      for (const entry of cases.filter(({ status }) => status === 0)) {
+    const unanswered = cases.filter(({ status }) => status === 0)
+    // Not every protocol has such cases of its own: a connection fails without one.
+    describe.runIf(unanswered.length > 0)("no answer at all", () => {
+      for (const entry of unanswered) {
         for (const mode of modes(entry)) {
           it.effect(`${entry.id} (${mode})`, () =>
             Effect.gen(function*() {
