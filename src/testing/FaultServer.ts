@@ -1,10 +1,23 @@
 /**
- * A real HTTP server on loopback that speaks OpenAI Chat Completions and misbehaves on command.
+ * A real HTTP server on loopback that speaks OpenAI's Chat Completions and Responses, Anthropic's Messages and Google's Gemini API,
+ * and misbehaves on command.
  *
- * It answers `POST /v1/chat/completions` (full and streamed) and `GET /v1/models` in the official wire format, so the
- * official client works against it unchanged. Answers follow from the request alone: real sentences of the last user
+ * It answers in the official wire format of each, full and streamed, so the official clients work against it unchanged. The path
+ * decides, whatever stands before it:
+ *
+ * | Dialect | Paths |
+ * | --- | --- |
+ * | `openai-chat` | `POST .../chat/completions` |
+ * | `openai-responses` | `POST .../responses` |
+ * | `anthropic-messages` | `POST .../messages` |
+ * | `gemini` | `POST .../models/{model}:generateContent`, `:streamGenerateContent` (an array, or events with `?alt=sse`) |
+ * | as the client asks | `GET .../models` |
+ *
+ * Answers follow from the request alone: real sentences of the last user
  * message, a valid instance of the requested JSON schema, or a call of the first (or forced) tool; `answers` gives a model
- * words of its own. Faults follow from a script: refusals, delays, stalls, resets, cut and broken streams.
+ * words of its own. Faults follow from a script: refusals, delays, stalls, resets, cut and broken streams. A script is the same
+ * for all dialects, and each says it as its provider does: a model that is overloaded answers 503 of OpenAI and Google, and 529
+ * of Anthropic.
  *
  * - Each model has a queue of faults: the nth request for it takes the nth fault, after the last it is healthy. Models
  *   without a queue share the queue of `"*"`.
@@ -12,6 +25,8 @@
  * - Time comes from the `Clock` and ids from a counter, so two identical runs send identical bytes.
  * - Every request is logged, without its API key: what was asked, which fault it met, how many tokens went out, and who
  *   ended the connection.
+ *
+ * - Nothing is kept from one request to the next: a `previous_response_id` is not found.
  *
  * It never calls a model, and nothing beyond `127.0.0.1` can reach it.
  *
@@ -49,11 +64,14 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import type { DialectName } from "./internal/dialect.ts"
 import type { Fault } from "./internal/fault.ts"
 import * as Journal from "./internal/journal.ts"
 import { serve } from "./internal/serve.ts"
 
+export type { DialectName } from "./internal/dialect.ts"
 export * from "./internal/fault.ts"
+export * from "./internal/faults.ts"
 
 /**
  * One request the server has seen.
@@ -77,6 +95,8 @@ export interface RequestRecord {
   readonly method: string
   readonly path: string
   readonly headers: Readonly<Record<string, string>>
+  /** The protocol that it came by; `undefined` where its path belongs to none. */
+  readonly dialect: DialectName | undefined
   /** The JSON body; `undefined` if it was none, or has not arrived yet. */
   readonly body: unknown
   readonly model: string | undefined
@@ -120,7 +140,10 @@ export class FaultServerError extends Schema.TaggedError<FaultServerError>()("Fa
  * @since 0.1.0
  */
 export interface FaultServer {
-  /** The base URL to give to a client, such as `http://127.0.0.1:41234/v1`. */
+  /**
+   * The base URL to give to a client, such as `http://127.0.0.1:41234/v1`. Clients that add `/v1` or `/v1beta` themselves may be
+   * given it too.
+   */
   readonly url: string
   /**
    * Replaces the queue of faults of a model, or of all models without one of their own (`"*"`). A model with a queue never
@@ -160,7 +183,10 @@ export interface Options {
   readonly port?: number | undefined
   /** The faults to begin with, by model; default none. */
   readonly script?: Readonly<Record<string, ReadonlyArray<Fault>>> | undefined
-  /** The only key accepted, as a bearer token or in the header `api-key`; default any key, or none. */
+  /**
+   * The only key accepted, where the dialect has it: as a bearer token, or in the header `api-key` (OpenAI), `x-api-key` (Anthropic) or
+   * `x-goog-api-key` or the parameter `key` (Gemini); default any key, or none.
+   */
   readonly apiKey?: string | undefined
   /** The only models served; default any. */
   readonly models?: ReadonlyArray<string> | undefined

@@ -4,11 +4,12 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { type LlmError, Part } from "effect-bulwark"
-import { AnthropicMessages, Gemini, OpenAiChat } from "effect-bulwark/providers"
+import { AnthropicMessages, Gemini, OpenAiChat, OpenAiResponses } from "effect-bulwark/providers"
 import * as Effect from "effect/Effect"
 import { asking, finishOf, ofType } from "./support/ask.ts"
 import * as Google from "./support/geminiWire.ts"
 import * as Messages from "./support/messagesWire.ts"
+import * as Responses from "./support/responsesWire.ts"
 import * as Chat from "./support/wire.ts"
 
 interface Case {
@@ -37,6 +38,8 @@ const chatParts = [{ type: "text", text: "hi" }, { type: "hologram_part" }, {}, 
 
 const future = { type: "future", nested: { deeply: [1] } }
 
+const dissolved = { status: "incomplete", incomplete_details: { reason: "dissolved" } }
+
 const cases: { readonly [name: string]: Case } = {
   OpenAiChat: {
     ask: asking(OpenAiChat.make("p")),
@@ -52,6 +55,23 @@ const cases: { readonly [name: string]: Case } = {
         ignoredParts: ["hologram", "audio", "hologram_part", "unknown"],
         ignoredEvents: ["future.event", "named_event"]
       }
+    }
+  },
+  OpenAiResponses: {
+    ask: asking(OpenAiResponses.make("p")),
+    whole: Responses.answer([Responses.message("hi!", { future }, { future }), future, { type: sentence }, {}], {
+      ...dissolved,
+      future
+    }),
+    streamed: Responses.created({ future }) + Responses.event({ type: "response.future", future }) +
+      Responses.event({ type: `response.${sentence}` }) + Responses.event(future) +
+      Responses.growing(0, "hi", "!") + Responses.added(1, future) + Responses.done(1, future) +
+      Responses.added(2, { type: sentence }) + Responses.incomplete("dissolved", [], { future }),
+    own: "openai",
+    raw: "dissolved",
+    ignored: {
+      whole: { ignoredItems: ["future", "unknown"] },
+      streamed: { ignoredItems: ["future"], ignoredEvents: ["response.future", "future"] }
     }
   },
   AnthropicMessages: {
@@ -105,12 +125,13 @@ for (const [name, { ask, ignored, own, raw, streamed, whole }] of Object.entries
         assert.strictEqual(Part.text(parts), "hi!")
         const finish = finishOf(parts)
         assert.strictEqual(finish.reason, "other")
-        const { finishReason, ignoredBlocks, ignoredEvents, ignoredParts } = (finish.metadata?.[own] ?? {}) as {
-          readonly [field: string]: unknown
-        }
+        const { finishReason, ignoredBlocks, ignoredEvents, ignoredItems, ignoredParts } =
+          (finish.metadata?.[own] ?? {}) as {
+            readonly [field: string]: unknown
+          }
         assert.strictEqual(finishReason, raw)
         assert.deepStrictEqual(
-          JSON.parse(JSON.stringify({ ignoredBlocks, ignoredEvents, ignoredParts })),
+          JSON.parse(JSON.stringify({ ignoredBlocks, ignoredEvents, ignoredItems, ignoredParts })),
           ignored[mode]
         )
       })

@@ -1,25 +1,23 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import OpenAI from "openai"
 import * as FaultServer from "../../src/testing/FaultServer.ts"
-
-const story =
-  "Lighthouses guided ships along the coast for centuries. Keepers lit the lamps at dusk and watched the lamps " +
-  "all night. Most lighthouses are automatic today, and the keepers have left the coast. Some of the towers are museums."
+import {
+  attempt,
+  rejection,
+  story,
+  Summary,
+  summarySchema,
+  WeatherParameters,
+  weatherParameters,
+  weatherQuestion
+} from "./support/clients.ts"
 
 const user = (content: string) => ({ role: "user" as const, content })
 
 const clientOf = (server: FaultServer.FaultServer, apiKey = "test-key") =>
   new OpenAI({ apiKey, baseURL: server.url, maxRetries: 0, logLevel: "off" })
-
-class Rejected extends Data.TaggedError("Rejected")<{ readonly cause: unknown }> {}
-
-const attempt = <A>(run: () => PromiseLike<A>) =>
-  Effect.tryPromise({ try: () => run(), catch: (cause) => new Rejected({ cause }) })
-
-const rejection = <A>(run: () => PromiseLike<A>) => Effect.map(Effect.flip(attempt(run)), (rejected) => rejected.cause)
 
 const fails = Effect.fnUntraced(function*(fault: FaultServer.Fault, stream = false) {
   const server = yield* FaultServer.make({ script: { "*": [fault] } })
@@ -37,21 +35,10 @@ const fails = Effect.fnUntraced(function*(fault: FaultServer.Fault, stream = fal
 
 const weather = {
   type: "function" as const,
-  function: {
-    name: "get_weather",
-    parameters: {
-      type: "object",
-      properties: { city: { type: "string" }, unit: { type: "string", enum: ["celsius", "fahrenheit"] } },
-      required: ["city", "unit"],
-      additionalProperties: false
-    }
-  }
+  function: { name: "get_weather", parameters: weatherParameters }
 }
 
-const Arguments = Schema.fromJsonString(Schema.Struct({
-  city: Schema.String,
-  unit: Schema.Literals(["celsius", "fahrenheit"])
-}))
+const Arguments = Schema.fromJsonString(WeatherParameters)
 
 describe("FaultServer and the official openai client", () => {
   it.live("full answer", () =>
@@ -101,7 +88,7 @@ describe("FaultServer and the official openai client", () => {
     Effect.gen(function*() {
       const server = yield* FaultServer.make()
       const client = clientOf(server)
-      const messages = [user("What is the weather in Paris today?")]
+      const messages = [user(weatherQuestion)]
       const parameters = { model: "m", messages, tools: [weather] }
       const full = yield* attempt(() => client.chat.completions.create(parameters))
       assert.strictEqual(full.choices[0]?.finish_reason, "tool_calls")
@@ -152,7 +139,7 @@ describe("FaultServer and the official openai client", () => {
       const content = yield* attempt(() =>
         client.chat.completions.runTools({
           model: "m",
-          messages: [user("What is the weather in Paris today?")],
+          messages: [user(weatherQuestion)],
           tools: [{
             type: "function",
             function: {
@@ -171,34 +158,13 @@ describe("FaultServer and the official openai client", () => {
     Effect.gen(function*() {
       const server = yield* FaultServer.make()
       const client = clientOf(server)
-      const Summary = Schema.Struct({
-        title: Schema.String.check(Schema.isMaxLength(30)),
-        keyPoints: Schema.Array(Schema.String).check(Schema.isMinLength(1)),
-        mood: Schema.Literals(["calm", "tense"]),
-        confidence: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 })),
-        source: Schema.NullOr(Schema.Struct({ pages: Schema.Int }))
-      })
-      const schema = {
-        type: "object",
-        properties: {
-          title: { type: "string", maxLength: 30 },
-          keyPoints: { type: "array", items: { type: "string" }, minItems: 1 },
-          mood: { $ref: "#/$defs/mood" },
-          confidence: { type: "number", minimum: 0, maximum: 1 },
-          source: {
-            anyOf: [{ type: "object", properties: { pages: { type: "integer" } }, required: ["pages"] }, {
-              type: "null"
-            }]
-          }
-        },
-        required: ["title", "keyPoints", "mood", "confidence", "source"],
-        additionalProperties: false,
-        $defs: { mood: { type: "string", enum: ["calm", "tense"] } }
-      }
       const parameters = {
         model: "m",
         messages: [user(story)],
-        response_format: { type: "json_schema" as const, json_schema: { name: "summary", strict: true, schema } }
+        response_format: {
+          type: "json_schema" as const,
+          json_schema: { name: "summary", strict: true, schema: summarySchema }
+        }
       }
       const answer = yield* attempt(() => client.chat.completions.parse(parameters))
       const summary = yield* Schema.decodeUnknownEffect(Summary)(answer.choices[0]?.message.parsed)

@@ -270,7 +270,7 @@ export const draw = (lab: Lab, name: string, least: number, most: number, publis
 /** A fault in a fraction of its time. */
 const scaled = (fault: FaultServer.Fault, scale: number): FaultServer.Fault => {
   const shorter = (duration: number | "Infinity") => duration === "Infinity" ? duration : duration / scale
-  const retryAfter = fault.status?.headers?.["retry-after"]
+  const retryAfter = fault.status?.error?.retryAfter
   return {
     ...fault,
     ...(fault.silence === undefined ? undefined : { silence: shorter(fault.silence) }),
@@ -283,7 +283,7 @@ const scaled = (fault: FaultServer.Fault, scale: number): FaultServer.Fault => {
       stallAfter: { tokens: fault.stallAfter.tokens, for: shorter(fault.stallAfter.for) }
     }),
     ...(retryAfter === undefined || scale === 1 ? undefined : {
-      status: FaultServer.rateLimited({ retryAfter: Duration.millis(Number(retryAfter) * 1_000 / scale) }).status!
+      status: FaultServer.rateLimited({ retryAfter: Duration.millis(retryAfter / scale) }).status!
     })
   }
 }

@@ -17,12 +17,11 @@ const sleep = (duration: Wait = 0): Effect.Effect<void> =>
   duration === "Infinity" ? Effect.never : duration === 0 ? Effect.void : Effect.sleep(Duration.millis(duration))
 
 const refusal = (status: NonNullable<FaultServer.Fault["status"]>): LlmError.ProviderError => {
-  const seconds = status.headers?.["retry-after"]
-  const millis = status.headers?.["retry-after-ms"] ?? (seconds === undefined ? undefined : Number(seconds) * 1_000)
+  const millis = status.error?.retryAfter
   switch (status.name ?? status.code) {
     case "rateLimited":
       return new LlmError.RateLimited({
-        ...(millis === undefined ? undefined : { retryAfter: Duration.millis(Number(millis)) })
+        ...(millis === undefined ? undefined : { retryAfter: Duration.millis(millis) })
       })
     case "insufficientQuota":
       return new LlmError.QuotaExhausted({})

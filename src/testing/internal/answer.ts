@@ -1,8 +1,8 @@
 /**
  * The answer to a request: always the same for the same request, and made of its own words.
  */
+import type { Asked, Message, Tool } from "./asked.ts"
 import { instance } from "./instance.ts"
-import type { ChatRequest, Message, Tool } from "./request.ts"
 import { clip, keywords, summarize } from "./summary.ts"
 import { countTokens, tokenize } from "./tokens.ts"
 
@@ -11,6 +11,10 @@ export interface Answer {
   readonly tool: string | undefined
   readonly tokens: ReadonlyArray<string>
   readonly finish: "stop" | "length" | "tool_calls"
+  /** The text that the answer would have had next, where it stops before one. */
+  readonly stopSequence: string | undefined
+  /** Whether a policy has refused the prompt: then there is no answer, where a dialect says so in its place. */
+  readonly blocked: boolean
   readonly promptTokens: number
 }
 
@@ -26,28 +30,49 @@ export interface Given {
  * Answers with a tool call, an instance of the schema, the text that is given, the tool results quoted, or a summary: the first
  * that applies.
  */
-export const answer = (request: ChatRequest, given: Given = {}): Answer => {
-  const promptTokens = request.messages.reduce((total, message) => total + countTokens(message.counted), 0)
+export const answer = (request: Asked, given: Given = {}): Answer => {
   const { tool } = request
-  const whole = tool === undefined ? textOf(request, given) : argumentsOf(tool, request)
-  const tokens = tokenize(whole)
+  const { stopSequence, text } = tool === undefined ? textOf(request, given) : whole(argumentsOf(tool, request))
+  const tokens = tokenize(text)
   const tooLong = tokens.length > request.maxTokens
   return {
     tool: tool?.name,
     tokens: tooLong ? tokens.slice(0, request.maxTokens) : tokens,
     finish: tooLong ? "length" : tool === undefined ? "stop" : "tool_calls",
-    promptTokens
+    stopSequence: tooLong ? undefined : stopSequence,
+    blocked: false,
+    promptTokens: promptTokens(request)
   }
 }
 
-const textOf = (request: ChatRequest, given: Given): string => {
+/** The answer to a prompt that a policy has refused. */
+export const blocked = (request: Asked): Answer => ({
+  tool: undefined,
+  tokens: [],
+  finish: "stop",
+  stopSequence: undefined,
+  blocked: true,
+  promptTokens: promptTokens(request)
+})
+
+const promptTokens = ({ messages }: Asked): number =>
+  messages.reduce((total, message) => total + countTokens(message.counted), 0)
+
+interface Text {
+  readonly text: string
+  readonly stopSequence: string | undefined
+}
+
+const whole = (text: string): Text => ({ text, stopSequence: undefined })
+
+const textOf = (request: Asked, given: Given): Text => {
   const text = request.schema === undefined && given.text !== undefined ? given.text : contentOf(request)
   const begun = given.continues === true ? prefillOf(request) : undefined
   return stopped(begun !== undefined && text.startsWith(begun) ? text.slice(begun.length) : text, request.stop)
 }
 
 /** The words of the assistant that a request ends with, if it does. */
-export const prefillOf = ({ messages }: ChatRequest): string | undefined => {
+export const prefillOf = ({ messages }: Asked): string | undefined => {
   const last = messages.at(-1)
   return last?.role === "assistant" ? last.text : undefined
 }
@@ -55,10 +80,10 @@ export const prefillOf = ({ messages }: ChatRequest): string | undefined => {
 const inputOf = (messages: ReadonlyArray<Message>): string =>
   (messages.findLast((message) => message.role === "user") ?? messages.at(-1))?.text ?? ""
 
-const argumentsOf = (tool: Tool, request: ChatRequest): string =>
+const argumentsOf = (tool: Tool, request: Asked): string =>
   JSON.stringify(instance(tool.parameters, inputOf(request.messages)))
 
-const contentOf = (request: ChatRequest): string => {
+const contentOf = (request: Asked): string => {
   const results = toolResults(request.messages)
   const input = results.length > 0 ? results.map((result) => result.text).join("\n") : inputOf(request.messages)
   if (request.schema === true) {
@@ -80,7 +105,10 @@ const toolResults = (messages: ReadonlyArray<Message>) => {
 const quoted = (result: { readonly name: string; readonly text: string }): string =>
   `According to ${result.name}: "${clip(result.text, 2000)}".`
 
-const stopped = (text: string, stops: ReadonlyArray<string>): string => {
-  const found = stops.map((stop) => text.indexOf(stop)).filter((at) => at >= 0)
-  return found.length === 0 ? text : text.slice(0, Math.min(...found))
+const stopped = (text: string, stops: ReadonlyArray<string>): Text => {
+  const [first] = stops
+    .map((stop) => ({ stop, at: text.indexOf(stop) }))
+    .filter(({ at }) => at >= 0)
+    .toSorted((a, b) => a.at - b.at)
+  return first === undefined ? whole(text) : { text: text.slice(0, first.at), stopSequence: first.stop }
 }

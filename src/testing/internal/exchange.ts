@@ -6,8 +6,9 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Http from "node:http"
+import type { Dialect, Headers, Refusal, Said, Target } from "./dialect.ts"
+import type { Addressed } from "./dialects.ts"
 import type { Entry, Journal } from "./journal.ts"
-import * as Wire from "./wire.ts"
 
 /** Milliseconds, or no end. */
 export type Wait = number | "Infinity"
@@ -28,14 +29,15 @@ export interface Exchange {
   readonly request: Http.IncomingMessage
   readonly response: Http.ServerResponse
   readonly entry: Entry
+  readonly target: Target
+  readonly dialect: Dialect
+  readonly resource: Addressed["resource"]
   /** The number of the request, from 1, which all ids are made of. */
   readonly ordinal: number
   readonly clock: Clock.Clock
   readonly settings: Settings
   readonly journal: Journal
 }
-
-export type Headers = Readonly<Record<string, string>>
 
 export const wait = (duration: Wait): Effect.Effect<void> =>
   duration === 0 ? Effect.void : duration === "Infinity" ? Effect.never : Effect.sleep(duration)
@@ -64,9 +66,7 @@ export const writeHead = (exchange: Exchange, status: number, headers: Headers):
   exchange.entry.status = status
   exchange.response.writeHead(status, {
     date: DateTime.toDateUtc(DateTime.makeUnsafe(now)).toUTCString(),
-    "openai-version": "2020-10-01",
-    "openai-processing-ms": String(now - exchange.entry.arrivedAt),
-    "x-request-id": Wire.requestId(exchange.ordinal),
+    ...exchange.dialect.headers(exchange.ordinal, now - exchange.entry.arrivedAt),
     ...headers
   })
 }
@@ -115,11 +115,11 @@ export const send = (exchange: Exchange, status: number, headers: Headers, body:
   })
 
 export const sendJson = (exchange: Exchange, status: number, body: unknown, headers: Headers = {}) =>
-  send(exchange, status, { "content-type": "application/json", ...headers }, JSON.stringify(body))
+  send(exchange, status, { "content-type": exchange.dialect.jsonType, ...headers }, JSON.stringify(body))
 
-export const refuse = (
-  exchange: Exchange,
-  status: number,
-  error?: Partial<Wire.ErrorBody>,
-  headers: Headers = {}
-): Effect.Effect<void> => sendJson(exchange, status, Wire.errorBody(status, error), headers)
+/** Answers with an error. */
+export const say = (exchange: Exchange, said: Said): Effect.Effect<void> =>
+  sendJson(exchange, said.status, exchange.dialect.errorBody(said, exchange.ordinal), said.headers)
+
+export const refuse = (exchange: Exchange, why: Refusal): Effect.Effect<void> =>
+  Effect.suspend(() => say(exchange, exchange.dialect.refusal(why, exchange.clock.currentTimeMillisUnsafe())))

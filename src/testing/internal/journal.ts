@@ -2,7 +2,9 @@
  * What the server remembers: the scripts that are left, and every request it has seen.
  */
 import * as Latch from "effect/Latch"
-import { type Fault, healthy } from "./fault.ts"
+import type { DialectName } from "./dialect.ts"
+import type { Fault } from "./fault.ts"
+import { healthy } from "./faults.ts"
 
 export type End = "complete" | "client-closed" | "server-cut" | "reset"
 
@@ -13,6 +15,7 @@ export interface Entry {
   readonly method: string
   readonly path: string
   readonly headers: Readonly<Record<string, string>>
+  readonly dialect: DialectName | undefined
   body: unknown
   model: string | undefined
   stream: boolean
@@ -26,7 +29,7 @@ export interface Entry {
 export type Scripts = Readonly<Record<string, ReadonlyArray<Fault>>>
 
 export interface Journal {
-  readonly open: (entry: Pick<Entry, "arrivedAt" | "headers" | "method" | "path">) => Entry
+  readonly open: (entry: Pick<Entry, "arrivedAt" | "dialect" | "headers" | "method" | "path">) => Entry
   readonly close: (entry: Entry, end: End, at: number) => void
   /** The next fault for a model; it is used up by asking, unless it lasts forever. */
   readonly take: (model: string) => Fault

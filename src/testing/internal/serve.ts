@@ -8,6 +8,7 @@ import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
 import * as Http from "node:http"
 import type * as Net from "node:net"
+import { addressed } from "./dialects.ts"
 import { cut, type Exchange, refuse, type Settings } from "./exchange.ts"
 import type { Journal } from "./journal.ts"
 import { route } from "./route.ts"
@@ -32,13 +33,29 @@ export const serve = Effect.fnUntraced(function*(
   let stopping = false
 
   const handle = (request: Http.IncomingMessage, response: Http.ServerResponse): Effect.Effect<void> => {
+    const [path = "", query] = (request.url ?? "").replace(/#.*$/s, "").split(/\?(.*)/s)
+    const target = { path, query: new URLSearchParams(query), headers: request.headers }
+    const { dialect, resource } = addressed(target)
     const entry = journal.open({
       arrivedAt: clock.currentTimeMillisUnsafe(),
       method: request.method ?? "",
-      path: (request.url ?? "").replace(/[?#].*$/s, ""),
-      headers: withoutKeys(request.headers)
+      path,
+      headers: withoutKeys(request.headers),
+      dialect: resource === undefined ? undefined : dialect.name
     })
-    const exchange: Exchange = { request, response, entry, ordinal: entry.index + 1, clock, settings, journal }
+    const ordinal = entry.index + 1
+    const exchange: Exchange = {
+      request,
+      response,
+      entry,
+      target,
+      dialect,
+      resource,
+      ordinal,
+      clock,
+      settings,
+      journal
+    }
     const closed = Deferred.makeUnsafe<void>()
     response.sendDate = false
     // A write that crosses the client's hanging up is not a failure of ours
@@ -46,7 +63,9 @@ export const serve = Effect.fnUntraced(function*(
     response.once("close", () => Deferred.doneUnsafe(closed, Effect.void))
     return route(exchange).pipe(
       Effect.catchDefect((defect) =>
-        response.headersSent ? cut(exchange) : refuse(exchange, 500, { message: `FaultServer failed: ${defect}` })
+        response.headersSent
+          ? cut(exchange)
+          : refuse(exchange, { type: "defect", message: `FaultServer failed: ${defect}` })
       ),
       Effect.raceFirst(Deferred.await(closed)),
       Effect.andThen(Deferred.await(closed)),

@@ -1,11 +1,12 @@
 /**
  * The adapters, and what the servers of their protocols can answer.
  */
-import { AnthropicMessages, Gemini, OpenAiChat, type Provider } from "effect-bulwark/providers"
+import { AnthropicMessages, Gemini, OpenAiChat, OpenAiResponses, type Provider } from "effect-bulwark/providers"
 import type * as HttpClient from "effect/http/HttpClient"
 import type * as Layer from "effect/Layer"
 import * as Google from "../../providers/support/geminiWire.ts"
 import * as Messages from "../../providers/support/messagesWire.ts"
+import * as Responses from "../../providers/support/responsesWire.ts"
 import * as Chat from "../../providers/support/wire.ts"
 import { content, echo, error, type Options, type Plant, secrets } from "./canary.ts"
 
@@ -90,6 +91,93 @@ const openAiChat: Adapter = {
 
 function both(body: string): Plant {
   return { whole: body, stream: body }
+}
+
+const planted = {
+  id: secrets.key,
+  model: secrets.key,
+  usage: { input_tokens: echo, [secrets.key]: echo },
+  [secrets.key]: echo
+}
+
+const responses = (output: ReadonlyArray<object>, rest: object = {}): Plant => {
+  const { incomplete_details: details, status } = { status: "completed", incomplete_details: undefined, ...rest }
+  const whole = Responses.response(output, { ...planted, ...rest })
+  return {
+    whole: JSON.stringify(whole),
+    stream: Responses.created(planted) +
+      output.map((item, index) => Responses.added(index, item) + Responses.done(index, item)).join("") +
+      Responses.event({ type: `response.${details === undefined ? status : "incomplete"}`, response: whole })
+  }
+}
+
+const responsesCall = (name: string, params: unknown): Plant =>
+  responses([Responses.call(name, JSON.stringify(params), { id: secrets.key })])
+
+const responsesText = Responses.message(content.text, { id: secrets.key }, {
+  annotations: [{ type: "url_citation", url: echo, title: echo, start_index: 0, end_index: 1 }, { type: secrets.key }]
+})
+
+const openAiResponses: Adapter = {
+  layer: (provider, options) => OpenAiResponses.layer(provider, options),
+  isStreamed: inBody,
+  plants: {
+    "a good answer": responses([
+      Responses.reasoning([content.reasoning], { id: secrets.key, encrypted_content: echo }),
+      responsesText
+    ]),
+    "a good answer, in pieces": {
+      ...responses([responsesText]),
+      stream: Responses.created(planted) + Responses.textItem(0, content.text) +
+        Responses.completed([responsesText], planted)
+    },
+    "a good answer, cut at its limit": responses([responsesText], {
+      status: "incomplete",
+      incomplete_details: { reason: "max_output_tokens" }
+    }),
+    "a call of a tool": responsesCall(call.name, call.params),
+    "a call that does not fit": responsesCall(call.name, unfit),
+    "a call of nothing": responsesCall(content.params, call.params),
+    "a call that is no JSON": responses([Responses.call("Weather", echo)]),
+    "a refusal": responses([Responses.refusal(content.refusal)]),
+    "a filtered answer": responses([responsesText], {
+      status: "incomplete",
+      incomplete_details: { reason: "content_filter" },
+      content_filters: [{ content_filter_results: { [secrets.key]: { filtered: true }, [echo]: { filtered: true } } }]
+    }),
+    "an end that nobody knows": responses([responsesText], {
+      status: "incomplete",
+      incomplete_details: { reason: secrets.key }
+    }),
+    "an error before the first word": {
+      ...both(JSON.stringify({ error })),
+      stream: Responses.created(planted) + Responses.event({ ...error, type: "error" })
+    },
+    "an answer that has failed": {
+      ...both(Responses.answer([], { status: "failed", error })),
+      stream: Responses.begun(content.text) + Responses.failed(error)
+    },
+    "an error after the first word": {
+      ...both(JSON.stringify({ error })),
+      stream: Responses.begun(content.text) + Responses.event({ type: "error", error })
+    },
+    "an answer that breaks off": {
+      whole: Responses.textAnswer(content.text).slice(0, -20),
+      stream: Responses.begun(content.text),
+      breaks: true
+    },
+    "an answer that just ends": {
+      whole: "{",
+      stream: Responses.begun(content.text) + Responses.callItem(1, "Weather", [JSON.stringify(call.params)])
+    },
+    "things that nobody knows": {
+      ...responses([{ type: secrets.key, id: echo }, { type: echo }, responsesText]),
+      stream: Responses.created(planted) + Responses.event({ type: `response.${secrets.key}`, text: echo }) +
+        Responses.event({ type: echo }) + Responses.added(0, { type: secrets.key }) +
+        Responses.textItem(1, content.text) +
+        Responses.completed([{ type: echo }, responsesText], planted)
+    }
+  }
 }
 
 const messagesStart = Messages.event({
@@ -242,6 +330,7 @@ const geminiAdapter: Adapter = {
 /** One line an adapter. */
 export const adapters: { readonly [name: string]: Adapter } = {
   OpenAiChat: openAiChat,
+  OpenAiResponses: openAiResponses,
   AnthropicMessages: anthropicMessages,
   Gemini: geminiAdapter
 }
