@@ -13,21 +13,30 @@ import { makeSend } from "./http.ts"
 /** A provider whose options have been checked; the client comes later. */
 export type MakeProvider = (client: HttpClient.HttpClient) => Provider.Provider
 
+/** Which requests of a provider share a quota. Throws a `RangeError` where `quotaDomain` is not legal. */
+export const domainOf = (
+  module: string,
+  quotaDomain: "account" | "model" = "account"
+): Pick<Provider.Provider, "quotaDomain"> => {
+  if (quotaDomain !== "account" && quotaDomain !== "model") {
+    throw new RangeError(`${module}: \`quotaDomain\` must be "account" or "model", got ${JSON.stringify(quotaDomain)}`)
+  }
+  return quotaDomain === "model" ? { quotaDomain: (request) => request.model } : {}
+}
+
 /** A provider that asks over a channel. Throws a `RangeError` where `quotaDomain` is not legal. */
 export const overChannel = (
   module: string,
   channel: Omit<Exchange.Channel, "send">,
-  quotaDomain: "account" | "model" = "account"
+  quotaDomain?: "account" | "model"
 ): MakeProvider => {
-  if (quotaDomain !== "account" && quotaDomain !== "model") {
-    throw new RangeError(`${module}: \`quotaDomain\` must be "account" or "model", got ${JSON.stringify(quotaDomain)}`)
-  }
+  const domain = domainOf(module, quotaDomain)
   return (client) => {
     const open: Exchange.Channel = { ...channel, send: makeSend(client, channel.endpoint.secretHeaders) }
     return {
       whole: (request) => Exchange.whole(open, request),
       stream: (request) => Exchange.stream(open, request),
-      ...(quotaDomain === "model" ? { quotaDomain: (request: Provider.Request) => request.model } : undefined)
+      ...domain
     }
   }
 }
