@@ -43,6 +43,39 @@ for (const path of ${JSON.stringify(closed)}) {
 }
 `
 
+const install = (...packages: ReadonlyArray<string>): string =>
+  run(
+    project,
+    "npm",
+    "install",
+    "--prefer-offline",
+    "--no-audit",
+    "--no-fund",
+    "--ignore-scripts",
+    ...packages
+  )
+
+const compile = (program: string, options: { readonly skipLibCheck: boolean }): void => {
+  copyFileSync(join(root, `.ci/${program}.ts`), join(project, `${program}.ts`))
+  writeFileSync(
+    join(project, "tsconfig.json"),
+    JSON.stringify({
+      compilerOptions: {
+        strict: true,
+        exactOptionalPropertyTypes: true,
+        target: "es2024",
+        lib: ["es2024", "dom", "dom.iterable"],
+        module: "nodenext",
+        moduleResolution: "nodenext",
+        types: [],
+        ...options
+      },
+      files: [`${program}.ts`]
+    })
+  )
+  run(project, process.execPath, join(root, "node_modules/typescript/bin/tsc"), "--project", ".")
+}
+
 /** Node of this run, and Node of this machine where the package supports it. */
 const nodes = (): ReadonlyArray<string> => {
   const path = (process.env["PATH"] ?? "").split(delimiter).filter((folder) => !folder.includes("node_modules"))
@@ -62,41 +95,20 @@ try {
   run(root, "npm", "pack", "--silent", "--pack-destination", project)
   const tarball = readdirSync(project).find((file) => file.endsWith(".tgz"))
   writeFileSync(join(project, "package.json"), JSON.stringify({ name: "consumer", private: true, type: "module" }))
-  run(
-    project,
-    "npm",
-    "install",
-    "--prefer-offline",
-    "--no-audit",
-    "--no-fund",
-    "--ignore-scripts",
-    `./${tarball}`,
-    `effect@${manifest.devDependencies["effect"]}`
-  )
+  install(`./${tarball}`, `effect@${manifest.devDependencies["effect"]}`)
 
-  copyFileSync(join(root, ".ci/consumer.ts"), join(project, "consumer.ts"))
   writeFileSync(join(project, "visit.js"), visit)
-  writeFileSync(
-    join(project, "tsconfig.json"),
-    JSON.stringify({
-      compilerOptions: {
-        strict: true,
-        exactOptionalPropertyTypes: true,
-        target: "es2024",
-        lib: ["es2024", "dom", "dom.iterable"],
-        module: "nodenext",
-        moduleResolution: "nodenext",
-        types: [],
-        skipLibCheck: false
-      },
-      files: ["consumer.ts"]
-    })
-  )
-  run(project, process.execPath, join(root, "node_modules/typescript/bin/tsc"), "--project", ".")
+  // Without the optional peers: what needs none of them must not miss them, nor may any entry point at run time.
+  compile("consumer", { skipLibCheck: false })
   for (const node of nodes()) {
     run(project, node, "visit.js")
     run(project, node, "consumer.js")
   }
+
+  // With them. The declarations of others are not ours to check.
+  install(`@ai-sdk/provider@${manifest.devDependencies["@ai-sdk/provider"]}`)
+  compile("consumerAiSdk", { skipLibCheck: true })
+  for (const node of nodes()) run(project, node, "consumerAiSdk.js")
 } finally {
   rmSync(project, { recursive: true, force: true })
 }

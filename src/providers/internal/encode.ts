@@ -10,14 +10,14 @@ import type { Request } from "../Provider.ts"
 import { type Fields, isFields, json } from "./read.ts"
 import { type Body, Unencodable } from "./unencodable.ts"
 
-/** Writes a body as JSON. What cannot be said in the protocol is an `InvalidRequest` that says where it stands. */
-export const encodeJson = (
+/** Builds a request. What cannot be said in the protocol is an `InvalidRequest` that says where it stands. */
+export const encodeWith = <A>(
   provider: string,
   model: string,
-  build: () => Body
-): Result.Result<string, LlmError.InvalidRequest> => {
+  build: () => A
+): Result.Result<A, LlmError.InvalidRequest> => {
   try {
-    return Result.succeed(JSON.stringify(build()))
+    return Result.succeed(build())
   } catch (error) {
     const unencodable = error instanceof Unencodable
       ? error
@@ -32,6 +32,13 @@ export const encodeJson = (
     )
   }
 }
+
+/** Writes a body as JSON. */
+export const encodeJson = (
+  provider: string,
+  model: string,
+  build: () => Body
+): Result.Result<string, LlmError.InvalidRequest> => encodeWith(provider, model, () => JSON.stringify(build()))
 
 /** Sets the fields of settings that are numbers. */
 export const encodeNumbers = (

@@ -276,8 +276,8 @@ const readEvents = (
  * end serves the next request, and one that has not is closed; so a few turns of the event loop are given to it, but no
  * time.
  */
-const drain = (bytes: BytesPull): Effect.Effect<void> => {
-  const rest: Effect.Effect<void, unknown> = Effect.flatMap(bytes, () => rest)
+export const drain = (pull: Pull.Pull<unknown, unknown, unknown>): Effect.Effect<void> => {
+  const rest: Effect.Effect<void, unknown> = Effect.flatMap(pull, () => rest)
   return Effect.gen(function*() {
     const fiber = yield* Effect.forkDetach(Effect.exit(rest), { startImmediately: true })
     for (let turn = 0; turn < 16 && fiber.pollUnsafe() === undefined; turn++) yield* Effect.yieldNow

@@ -173,5 +173,5 @@ export const embeds = (
     })
   }
 
-  keepsSecrets((options) => adapter(options), commonPlants, { embed: Embedding.embed(model, prompt) })
+  keepsSecrets((options) => adapter(options), commonPlants, { runs: { embed: Embedding.embed(model, prompt) } })
 }
