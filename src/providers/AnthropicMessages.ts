@@ -81,7 +81,7 @@ export interface Options {
   readonly quotaDomain?: "account" | "model" | undefined
   /** The most bytes that a whole answer, or the tool parameters of a streamed one, may have. Default: 32 MiB. */
   readonly maxBodyBytes?: number | undefined
-  /** The most bytes that one event of a stream may have, counted as characters. Default: 1 MiB. */
+  /** The most bytes that a line of a stream may have, and the most characters of an event. Default: 1 MiB. */
   readonly maxEventBytes?: number | undefined
 }
 

@@ -79,7 +79,7 @@ export interface Options {
    * The most bytes that a whole answer, or the tool parameters of a streamed one, may have. Default: 32 MiB, and 128 MiB of embeddings.
    */
   readonly maxBodyBytes?: number | undefined
-  /** The most bytes that one event of a stream may have, counted as characters. An image is one event. Default: 16 MiB. */
+  /** The most bytes that a line of a stream may have, and the most characters of an event. An image is one event. Default: 16 MiB. */
   readonly maxEventBytes?: number | undefined
 }
 

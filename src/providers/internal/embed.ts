@@ -10,7 +10,7 @@ import { readObject } from "./answerBody.ts"
 import { classifyInBand, type Exchange, malformed } from "./classify.ts"
 import type { Endpoint } from "./endpoint.ts"
 import { isError } from "./errorBody.ts"
-import { type Line, post, readBody } from "./exchange.ts"
+import { type Line, post, readBody, readText } from "./exchange.ts"
 import { count, type Fields } from "./read.ts"
 
 /** How requests are written and answers are read. */
@@ -41,7 +41,8 @@ export const embedOver = (line: Omit<Line, "endpoint">, protocol: EmbedProtocol)
         post(own, { model: request.model, encode: () => protocol.encode(request), accept: "application/json" }),
         (opened) =>
           Effect.flatMap(readBody(own, opened), (body) => {
-            const read = readEmbedded(protocol, opened.exchange, body)
+            const { exchange } = opened
+            const read = readText(exchange, body, (text) => readEmbedded(protocol, exchange, text))
             return "failure" in read ? Effect.fail(read.failure) : Effect.succeed(read.embedded)
           })
       ))

@@ -15,12 +15,13 @@ import * as Stream from "effect/Stream"
 import type { InvalidRequest, ProviderError } from "../../core/LlmError.ts"
 import * as Part from "../../core/Part.ts"
 import type { Request } from "../Provider.ts"
+import { utf8, utf8Lossy } from "./bytes.ts"
 import { classifyResponse, type Exchange, malformed } from "./classify.ts"
 import { brokenStream, classifyConnection, classifyUnsent } from "./classifyTransport.ts"
 import type { Endpoint } from "./endpoint.ts"
 import { type BytesPull, collect, pullBytes, type Send } from "./http.ts"
 import { rateLimits } from "./rateLimits.ts"
-import { errorField, SseDecoder, type SseEvent, startsLikeEvents } from "./sse.ts"
+import { natureOf, type Problem, SseDecoder } from "./sse.ts"
 
 /** The parts of an answer, or why it is none. */
 export type Read = { readonly parts: ReadonlyArray<Part.AnswerPart> } | { readonly failure: ProviderError }
@@ -34,8 +35,8 @@ export interface EventFold {
   readonly failure: ProviderError | undefined
   /** Takes in one event. */
   readonly event: (data: string, name: string) => void
-  /** Takes note of the end of the body; `rest` is what an `error` field after the last event holds. */
-  readonly end: (rest: string | undefined) => void
+  /** Takes note of the end of the body; `error` is what a field of that name holds. */
+  readonly end: (error: string | undefined) => void
   /** Ends the stream with a failure. */
   readonly stop: (failure: ProviderError) => void
   /** The parts that have become known since the last time. */
@@ -76,8 +77,8 @@ export const whole = (
       Effect.flatMap(readBody(channel, opened), (body) => {
         const { exchange } = opened
         // Some gateways stream whether asked to or not.
-        if (startsLikeEvents(body)) return readEvents(new Reader(channel, exchange, request), body)
-        const read = channel.protocol.readAnswer(exchange, body, request)
+        if (natureOf(body) === "events") return readEvents(new Reader(channel, exchange, request), body)
+        const read = readWhole(channel, exchange, request, body)
         return "failure" in read ? Effect.fail(read.failure) : Effect.succeed(read.parts)
       }))
   )
@@ -108,10 +109,10 @@ export interface Opened {
 export const readBody = (
   { endpoint }: Line,
   { exchange, response }: Opened
-): Effect.Effect<string, ProviderError, Scope.Scope> =>
+): Effect.Effect<Uint8Array, ProviderError, Scope.Scope> =>
   Effect.matchEffect(collect(response, endpoint.maxBodyBytes), {
     onFailure: (error) => Effect.fail(classifyConnection(exchange.origin, error)),
-    onSuccess: ({ text, whole }) => whole ? Effect.succeed(text) : Effect.fail(tooLarge(exchange))
+    onSuccess: ({ bytes, whole }) => whole ? Effect.succeed(bytes) : Effect.fail(tooLarge(exchange))
   })
 
 // Enough for what an error has to say, whatever a server appends to it.
@@ -168,10 +169,35 @@ const receive = (
 
 // The status stands, whatever becomes of the body.
 const readError = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<string, never, Scope.Scope> =>
-  Effect.match(collect(response, maxErrorBytes), { onFailure: () => "", onSuccess: ({ text }) => text })
+  Effect.match(collect(response, maxErrorBytes), { onFailure: () => "", onSuccess: ({ bytes }) => utf8Lossy(bytes) })
 
 const tooLarge = (exchange: Exchange): ProviderError =>
   malformed(exchange, "it is larger than `maxBodyBytes` allows", { retryable: false })
+
+/** Why a stream cannot be read any further. What was garbled need not be garbled again. */
+const unreadable = (exchange: Exchange, problem: Problem): ProviderError =>
+  problem === "size"
+    ? malformed(exchange, "an event is larger than `maxEventBytes` allows", { retryable: false })
+    : malformed(exchange, notUtf8)
+
+const notUtf8 = "it is not UTF-8"
+
+type Failed = { readonly failure: ProviderError }
+
+/** Reads a body as a text. One that is not UTF-8 can still say why it is no answer, but it is none. */
+export const readText = <A extends object>(
+  exchange: Exchange,
+  bytes: Uint8Array,
+  read: (text: string) => A | Failed
+): A | Failed => {
+  const text = utf8(bytes)
+  const answer = read(text ?? utf8Lossy(bytes))
+  return text === undefined && !("failure" in answer) ? { failure: malformed(exchange, notUtf8) } : answer
+}
+
+/** Reads a body that is no event stream. */
+const readWhole = ({ protocol }: Channel, exchange: Exchange, request: Request, bytes: Uint8Array): Read =>
+  readText(exchange, bytes, (text) => protocol.readAnswer(exchange, text, request))
 
 /** Reads the bytes of a streamed answer. */
 class Reader {
@@ -188,7 +214,8 @@ class Reader {
     this.exchange = exchange
     this.request = request
     this.fold = channel.protocol.fold(exchange, request, channel.endpoint.maxBodyBytes)
-    this.decoder = new SseDecoder(channel.endpoint.maxEventBytes)
+    const { fold } = this
+    this.decoder = new SseDecoder(channel.endpoint.maxEventBytes, (data, name) => fold.event(data, name))
   }
 
   feed(chunks: ReadonlyArray<Uint8Array>): void {
@@ -208,9 +235,9 @@ class Reader {
     this.ended = true
     if (this.fold.done) return []
     this.take(this.decoder.end())
-    if (this.decoder.nature === "events") this.fold.end(errorField(this.decoder.rest))
+    if (this.decoder.nature === "events") this.fold.end(this.decoder.error)
     else if (this.decoder.nature === "other") {
-      const read = this.channel.protocol.readAnswer(this.exchange, this.decoder.beginning, this.request)
+      const read = readWhole(this.channel, this.exchange, this.request, this.decoder.body)
       if ("failure" in read) this.fold.stop(read.failure)
       else return Part.fromAnswer(read.parts)
     }
@@ -224,12 +251,9 @@ class Reader {
     else this.fold.stop(brokenStream(this.exchange.origin, error))
   }
 
-  private take(events: ReadonlyArray<SseEvent> | undefined): void {
-    if (events === undefined) {
-      this.fold.stop(malformed(this.exchange, "an event is larger than `maxEventBytes` allows", { retryable: false }))
-      return
-    }
-    for (const { data, event } of events) this.fold.event(data, event)
+  private take(problem: Problem | undefined): void {
+    // What follows the last word is nobody's concern.
+    if (problem !== undefined && !this.fold.done) this.fold.stop(unreadable(this.exchange, problem))
   }
 }
 
@@ -263,9 +287,9 @@ const pullParts = (bytes: BytesPull, reader: Reader): PartsPull => {
 /** The parts of an event stream that came where a whole body was asked for. */
 const readEvents = (
   reader: Reader,
-  text: string
+  body: Uint8Array
 ): Effect.Effect<ReadonlyArray<Part.AnswerPart>, ProviderError> => {
-  reader.feed([new TextEncoder().encode(text)])
+  reader.feed([body])
   reader.end()
   const parts = reader.fold.take()
   return reader.fold.failure === undefined ? Effect.succeed(Part.toAnswer(parts)) : Effect.fail(reader.fold.failure)

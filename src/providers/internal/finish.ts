@@ -82,6 +82,13 @@ const timestamp = (created: unknown): string | undefined => {
  * repeat them all.
  */
 export const mergeUsage = (self: Fields | undefined, that: unknown): Fields | undefined => {
-  const said = Object.entries(fields(that)).filter(([, value]) => value !== null && value !== undefined)
-  return said.length === 0 ? self : { ...self, ...Object.fromEntries(said) }
+  const said = fields(that)
+  const values = Object.values(said)
+  if (values.length === 0) return self
+  // Mostly with every event of a stream.
+  if (!values.some(isAbsent)) return { ...self, ...said }
+  const known = Object.entries(said).filter(([, value]) => !isAbsent(value))
+  return known.length === 0 ? self : { ...self, ...Object.fromEntries(known) }
 }
+
+const isAbsent = (value: unknown): boolean => value === null || value === undefined

@@ -59,10 +59,10 @@ export abstract class Fold implements EventFold {
     return parts
   }
 
-  end(rest: string | undefined): void {
+  end(error: string | undefined): void {
     if (this.done) return
-    const error = !this.finished && rest !== undefined ? json(rest) : undefined
-    if (error !== undefined) this.stop(this.classify(error))
+    const value = !this.finished && error !== undefined ? json(error) : undefined
+    if (value !== undefined) this.stop(this.classify(value))
     else this.terminate()
   }
 

@@ -14,8 +14,9 @@ import type * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Pull from "effect/Pull"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
+import { toPull } from "../../core/internal/pull.ts"
+import { ByteBuffer } from "./bytes.ts"
 
 /** Sends a request. The connection is closed with the scope, wherever reading the answer has got to by then. */
 export type Send<E> = (
@@ -112,7 +113,7 @@ export const pullBytes = (
   response: HttpClientResponse.HttpClientResponse
 ): Effect.Effect<BytesPull, never, Scope.Scope> =>
   Effect.map(
-    Stream.toPull(response.stream),
+    toPull(response.stream),
     (pull): BytesPull =>
       Effect.catch(pull, (error): BytesPull =>
         Cause.isDone(error) || error.reason._tag !== "EmptyBodyError" ? Effect.fail(error) : Cause.done())
@@ -120,7 +121,7 @@ export const pullBytes = (
 
 /** A body, as far as it was read. */
 export interface Collected {
-  readonly text: string
+  readonly bytes: Uint8Array
   /** Whether that is all of it. */
   readonly whole: boolean
 }
@@ -131,20 +132,17 @@ export const collect = (
   maxBytes: number
 ): Effect.Effect<Collected, HttpClientError.HttpClientError, Scope.Scope> =>
   Effect.flatMap(pullBytes(response), (pull) => {
-    const decoder = new TextDecoder()
-    let text = ""
-    let size = 0
+    const body = new ByteBuffer()
     const next: Effect.Effect<Collected, HttpClientError.HttpClientError> = Pull.matchEffect(pull, {
       onSuccess: (chunks) => {
         for (const chunk of chunks) {
-          size += chunk.length
-          if (size > maxBytes) return Effect.succeed({ text, whole: false })
-          text += decoder.decode(chunk, { stream: true })
+          if (body.length + chunk.length > maxBytes) return Effect.succeed({ bytes: body.view(), whole: false })
+          body.push(chunk)
         }
         return next
       },
       onFailure: Effect.failCause,
-      onDone: () => Effect.succeed({ text: text + decoder.decode(), whole: true })
+      onDone: () => Effect.succeed({ bytes: body.view(), whole: true })
     })
     return next
   })

@@ -15,9 +15,12 @@ class P extends Provider.Service<P>()("p") {}
 
 const llm = Llm.model(P, "model-x")
 
-const clientOf = (body: string): HttpClient.HttpClient =>
+/** The body of an answer. */
+export type Body = string | Uint8Array<ArrayBuffer>
+
+const clientOf = (body: Body, status: number): HttpClient.HttpClient =>
   HttpClient.make((request) =>
-    Effect.sync(() => HttpClientResponse.fromWeb(request, new Response(body === "" ? null : body)))
+    Effect.sync(() => HttpClientResponse.fromWeb(request, new Response(body === "" ? null : body, { status })))
   )
 
 const request: Provider.Request = {
@@ -31,21 +34,22 @@ const request: Provider.Request = {
 
 /** Asks for an answer whole and streamed, and for the error of a call through the core, which knows what had been said before. */
 export const asking = (make: Effect.Effect<Provider.Provider, never, HttpClient.HttpClient>) => {
-  const providerOf = (body: string): Effect.Effect<Provider.Provider> =>
-    Effect.provideService(make, HttpClient.HttpClient, clientOf(body))
+  const providerOf = (body: Body, status = 200): Effect.Effect<Provider.Provider> =>
+    Effect.provideService(make, HttpClient.HttpClient, clientOf(body, status))
 
-  const whole = (body: string, rest: Partial<Provider.Request> = {}) =>
+  const whole = (body: Body, rest: Partial<Provider.Request> = {}) =>
     Effect.flatMap(providerOf(body), (provider) => provider.whole({ ...request, ...rest }))
 
-  const streamed = (body: string, rest: Partial<Provider.Request> = {}) =>
+  const streamed = (body: Body, rest: Partial<Provider.Request> = {}) =>
     Effect.flatMap(providerOf(body), (provider) => Stream.runCollect(provider.stream({ ...request, ...rest })))
 
   const failure = (
-    body: string,
-    mode: "whole" | "stream"
+    body: Body,
+    mode: "whole" | "stream",
+    status?: number
   ): Effect.Effect<{ readonly error: LlmError.ProviderError; readonly receipt: Receipt.Receipt }> =>
     Effect.gen(function*() {
-      const provider = yield* providerOf(body)
+      const provider = yield* providerOf(body, status)
       const receipts: Array<Receipt.Receipt> = []
       const run: Effect.Effect<unknown, LlmError.ProviderError, P> = mode === "whole"
         ? Llm.generateText(llm, { prompt: "Hello?" })

@@ -11,6 +11,7 @@ import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
 import * as TestClock from "effect/testing/TestClock"
 import { existsSync } from "node:fs"
 import { type Case, grade, type Outcome, read, runStream, runWhole } from "./corpus.ts"
@@ -100,6 +101,35 @@ const withoutUsage = (outcome: Outcome) => ({ ...outcome, error: undefined })
 
 const exhaustively = 2048
 
+const stride = 64
+
+/** All places to cut a body at: a small one once in each run, a large one at every so many bytes in each. */
+const everyCut = (length: number): ReadonlyArray<ReadonlyArray<number>> =>
+  length <= exhaustively
+    ? Array.from({ length: Math.max(0, length - 1) }, (_, index) => [index + 1])
+    : Array.from(
+      { length: stride },
+      (_, phase) => Array.from({ length: Math.ceil(length / stride) }, (_, index) => phase + 1 + index * stride)
+    )
+
+/** How often a case is cut at random. */
+const times = 25
+
+/** Offsets to cut a body at: few or many, and a few bytes or many apart. */
+const randomCuts = (length: number): Effect.Effect<ReadonlyArray<number>> =>
+  Effect.gen(function*() {
+    const longest = Math.max(1, Math.round(length ** (yield* Random.next)))
+    const cuts: Array<number> = []
+    for (
+      let at = yield* Random.nextIntBetween(1, longest);
+      at < length;
+      at += yield* Random.nextIntBetween(1, longest)
+    ) {
+      cuts.push(at)
+    }
+    return cuts
+  })
+
 /** Declares the suite; `atLeast` is how many cases there have to be. */
 export const replayed = (protocol: string, atLeast: number, adapter: Adapter): void => {
   if (path === undefined) {
@@ -139,22 +169,28 @@ export const replayed = (protocol: string, atLeast: number, adapter: Adapter): v
       })
     }
 
-    describe("cut at every byte", () => {
-      for (
-        const entry of cases.filter(({ body, kind }) => kind === "stream" && Buffer.byteLength(body) <= exhaustively)
-      ) {
-        it.effect(entry.id, () =>
-          Effect.gen(function*() {
-            const given = yield* recut(adapter, entry, undefined)
-            assert.deepStrictEqual(grade(entry, given, "stream"), [])
-            for (let cut = 1; cut < Buffer.byteLength(entry.body); cut++) {
-              const outcome = yield* recut(adapter, entry, [cut])
-              assert.deepStrictEqual(withoutUsage(outcome), withoutUsage(given), `cut at ${cut}`)
-              assert.deepStrictEqual(grade(entry, outcome, "stream"), [], `cut at ${cut}`)
-            }
-          }))
-      }
-    })
+    const recutting: {
+      readonly [name: string]: (length: number) => Effect.Effect<ReadonlyArray<ReadonlyArray<number>>>
+    } = {
+      "cut at every byte": (length) => Effect.succeed(everyCut(length)),
+      "cut at random": (length) => Effect.all(Array.from({ length: times }, () => randomCuts(length)))
+    }
+    for (const [name, cutsOf] of Object.entries(recutting)) {
+      describe(name, () => {
+        for (const entry of cases.filter(({ kind }) => kind === "stream")) {
+          it.effect(entry.id, () =>
+            Effect.gen(function*() {
+              const given = yield* recut(adapter, entry, undefined)
+              assert.deepStrictEqual(grade(entry, given, "stream"), [])
+              for (const cuts of yield* cutsOf(Buffer.byteLength(entry.body))) {
+                const outcome = yield* recut(adapter, entry, cuts)
+                assert.deepStrictEqual(withoutUsage(outcome), withoutUsage(given), `cut at ${cuts.join(", ")}`)
+                assert.deepStrictEqual(grade(entry, outcome, "stream"), [], `cut at ${cuts.join(", ")}`)
+              }
+            }).pipe(Random.withSeed(entry.id)), 20_000)
+        }
+      })
+    }
 
     const unanswered = cases.filter(({ status }) => status === 0)
     // Not every protocol has such cases of its own: a connection fails without one.
