@@ -88,8 +88,8 @@ export interface Options {
   /** The most bytes that a whole answer, or the tool parameters of a streamed one, may have. Default: 32 MiB. */
   readonly maxBodyBytes?: number | undefined
   /**
-   * The most bytes that one event of a stream may have, counted as characters. The last event repeats the whole answer. Default:
-   * 16 MiB.
+   * The most bytes that a line of a stream may have, and the most characters of an event. The last event repeats the whole answer.
+   * Default: 16 MiB.
    */
   readonly maxEventBytes?: number | undefined
 }
