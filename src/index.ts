@@ -6,6 +6,7 @@
 export * as Attribution from "./core/Attribution.ts"
 export * as Call from "./core/Call.ts"
 export * as LlmError from "./core/LlmError.ts"
+export * as Money from "./core/Money.ts"
 export * as Opened from "./core/Opened.ts"
 export * as Part from "./core/Part.ts"
 export * as Plan from "./core/Plan.ts"

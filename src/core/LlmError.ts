@@ -206,6 +206,7 @@ const toReason = (error: unknown): AiError.AiErrorReason => {
     case "PermissionDenied":
       return new AiError.AuthenticationError({ kind: "InsufficientPermissions", description, metadata })
     case "ModelNotFound":
+    case "UnknownPrice":
       return new AiError.InvalidRequestError({ parameter: "model", description, metadata })
     case "InvalidRequest":
       return new AiError.InvalidRequestError({ parameter: error.parameter, description, metadata })

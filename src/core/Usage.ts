@@ -9,6 +9,7 @@
  */
 import type * as Response from "effect/ai/Response"
 import * as Schema from "effect/Schema"
+import { longWrites } from "./internal/cacheWrites.ts"
 
 const Tokens = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
@@ -23,8 +24,10 @@ export const Usage = Schema.Struct({
   inputUncached: Tokens,
   /** Input tokens read from the provider's prompt cache. */
   inputCacheRead: Tokens,
-  /** Input tokens written to the provider's prompt cache. */
+  /** Input tokens written to the provider's prompt cache, for as long as it keeps them by itself. */
   inputCacheWrite: Tokens,
+  /** Input tokens written to the provider's prompt cache for an hour, where it charges for that apart. Absent: none. */
+  inputCacheWrite1h: Schema.optionalKey(Tokens),
   /** Output tokens the caller can see. */
   outputText: Tokens,
   /** Output tokens spent on reasoning. */
@@ -99,6 +102,37 @@ export const fromEncoded = (usage: Encoded): Usage => {
 }
 
 /**
+ * The usage that a `finish` part reports, or `undefined` where the provider did not say what was used: that is not nothing.
+ *
+ * **Details**
+ *
+ * What a report leaves out counts as 0. Of the tokens written to a cache, those that stay for an hour are told apart where the
+ * provider tells.
+ *
+ * **Example** (A server that does not count)
+ *
+ * ```ts
+ * import { Usage } from "effect-bulwark"
+ *
+ * Usage.fromFinish({ usage: { inputTokens: {}, outputTokens: {} } }) // => undefined
+ * ```
+ *
+ * @category converting
+ * @since 0.1.0
+ */
+export const fromFinish = (part: {
+  readonly usage: Encoded
+  readonly metadata?: Response.ProviderMetadata | undefined
+}): Usage | undefined => {
+  const { inputTokens, outputTokens } = part.usage
+  const said = [...Object.values(inputTokens), ...Object.values(outputTokens)].some((count) => count !== undefined)
+  if (!said) return undefined
+  const usage = fromEncoded(part.usage)
+  const long = Math.min(usage.inputCacheWrite, longWrites(part.metadata))
+  return long === 0 ? usage : { ...usage, inputCacheWrite: usage.inputCacheWrite - long, inputCacheWrite1h: long }
+}
+
+/**
  * Adds two usages bucket by bucket.
  *
  * @category combining
@@ -108,6 +142,9 @@ export const add = (self: Usage, that: Usage): Usage => ({
   inputUncached: self.inputUncached + that.inputUncached,
   inputCacheRead: self.inputCacheRead + that.inputCacheRead,
   inputCacheWrite: self.inputCacheWrite + that.inputCacheWrite,
+  ...(self.inputCacheWrite1h === undefined && that.inputCacheWrite1h === undefined
+    ? undefined
+    : { inputCacheWrite1h: (self.inputCacheWrite1h ?? 0) + (that.inputCacheWrite1h ?? 0) }),
   outputText: self.outputText + that.outputText,
   outputReasoning: self.outputReasoning + that.outputReasoning
 })
@@ -118,7 +155,8 @@ export const add = (self: Usage, that: Usage): Usage => ({
  * @category getters
  * @since 0.1.0
  */
-export const input = (self: Usage): number => self.inputUncached + self.inputCacheRead + self.inputCacheWrite
+export const input = (self: Usage): number =>
+  self.inputUncached + self.inputCacheRead + self.inputCacheWrite + (self.inputCacheWrite1h ?? 0)
 
 /**
  * All output tokens, reasoning included.

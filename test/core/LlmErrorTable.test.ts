@@ -35,6 +35,7 @@ const plain: { readonly [E in LlmError.LlmError as E["_tag"]]: E } = {
     queued: 3
   }),
   StoreUnavailable: new LlmError.StoreUnavailable({ store: "breaker", operation: "admit" }),
+  UnknownPrice: new LlmError.UnknownPrice({ provider: "openai", model: "gpt-5-mini" }),
   AllModelsExhausted: new LlmError.AllModelsExhausted({ failures: [], attempts: [] })
 }
 
@@ -96,6 +97,7 @@ describe("the table of failures", () => {
       "CircuitOpen",
       "Saturated",
       "StoreUnavailable",
+      "UnknownPrice",
       "AllModelsExhausted"
     ])
   })

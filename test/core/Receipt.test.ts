@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Fiber, Logger, Random, Schedule, Schema } from "effect"
-import { Attribution, Llm, type Part, Receipt } from "effect-bulwark"
+import { Cause, Deferred, Effect, Exit, Fiber, Logger, Random, Schedule, Schema, Stream } from "effect"
+import { Attribution, Llm, type Part, Receipt, Usage } from "effect-bulwark"
 import { ScriptedProvider } from "effect-bulwark/testing"
 import { TestClock } from "effect/testing"
 import { delta, finish, finishUsage } from "./support/chunked.ts"
@@ -17,6 +17,27 @@ const stack = openai.pipe(
 )
 
 describe("the receipt of a full answer", () => {
+  it.effect("tells tokens that were not counted from none, and long writes to a cache from others", () =>
+    Effect.gen(function*() {
+      const usageOf = (last: Part.AnswerPart) =>
+        Llm.generateText(openai, question).pipe(
+          Effect.map(({ receipt }) => [receipt.attempts[0]?.usage, receipt.usage]),
+          Effect.provideService(OpenAi, {
+            whole: () => Effect.succeed([{ type: "text", text: "330 m" }, last]),
+            stream: () => Stream.die("not asked for")
+          })
+        )
+      const none = { ...finish(), usage: { inputTokens: {}, outputTokens: {} } }
+      assert.deepStrictEqual(yield* usageOf(none), [undefined, Usage.zero])
+      const cached = {
+        ...finish(),
+        usage: { inputTokens: { uncached: 1, cacheWrite: 50 }, outputTokens: { total: 2 } },
+        metadata: { bulwarkUsage: { cacheWrite1h: 20 } }
+      }
+      const counted = { ...Usage.zero, inputUncached: 1, inputCacheWrite: 30, inputCacheWrite1h: 20, outputText: 2 }
+      assert.deepStrictEqual(yield* usageOf(cached), [counted, counted])
+    }))
+
   it.effect("says who served it, what was tried, what was done about each failure, and when", () =>
     Effect.gen(function*() {
       const receipts = makeReceipts()

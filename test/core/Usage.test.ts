@@ -53,6 +53,30 @@ describe("Usage", () => {
     assert.strictEqual(Usage.input(Usage.zero) + Usage.output(Usage.zero), 0)
   })
 
+  it("tells what a server does not count from what it counts as nothing", () => {
+    assert.isUndefined(Usage.fromFinish({ usage: { inputTokens: {}, outputTokens: {} } }))
+    assert.deepStrictEqual(Usage.fromFinish({ usage: { inputTokens: { total: 0 }, outputTokens: {} } }), Usage.zero)
+    assert.deepStrictEqual(Usage.fromFinish({ usage: { inputTokens: {}, outputTokens: { total: 3 } } }), {
+      ...Usage.zero,
+      outputText: 3
+    })
+  })
+
+  it("tells writes to a cache that stay for an hour apart, each counted once", () => {
+    const finish = (cacheWrite1h: unknown) => ({
+      usage: { inputTokens: { uncached: 10, cacheWrite: 300 }, outputTokens: { total: 5 } },
+      // Metadata is whatever an adapter hands over.
+      metadata: { bulwarkUsage: { cacheWrite1h } } as never
+    })
+    const usage = { ...Usage.zero, inputUncached: 10, inputCacheWrite: 300, outputText: 5 }
+    assert.deepStrictEqual(Usage.fromFinish(finish(200)), { ...usage, inputCacheWrite: 100, inputCacheWrite1h: 200 })
+    assert.deepStrictEqual(Usage.fromFinish(finish(999)), { ...usage, inputCacheWrite: 0, inputCacheWrite1h: 300 })
+    for (const nonsense of [0, -1, 1.5, Number.NaN, "200", null]) {
+      assert.deepStrictEqual(Usage.fromFinish(finish(nonsense)), usage)
+    }
+    assert.deepStrictEqual(Usage.fromFinish({ ...finish(1), metadata: { bulwarkUsage: null } as never }), usage)
+  })
+
   it.prop("always fits its schema", [encoded], ([encoded]) => {
     Schema.decodeSync(Usage.Usage)(Usage.fromEncoded(encoded))
   })
@@ -60,8 +84,10 @@ describe("Usage", () => {
   it.prop("adds up bucket by bucket, in any order, with zero as the unit", [Usage.Usage, Usage.Usage], ([a, b]) => {
     const sum = Usage.add(a, b)
     for (const bucket of Object.keys(Usage.zero) as Array<keyof Usage.Usage>) {
-      assert.strictEqual(sum[bucket], a[bucket] + b[bucket])
+      assert.strictEqual(sum[bucket], (a[bucket] ?? 0) + (b[bucket] ?? 0))
     }
+    assert.strictEqual(sum.inputCacheWrite1h ?? 0, (a.inputCacheWrite1h ?? 0) + (b.inputCacheWrite1h ?? 0))
+    assert.strictEqual(Usage.input(sum), Usage.input(a) + Usage.input(b))
     assert.deepStrictEqual(Usage.add(b, a), sum)
     assert.deepStrictEqual(Usage.add(a, Usage.zero), a)
   })

@@ -226,6 +226,15 @@ describe("usage", () => {
         outputText: 20,
         outputReasoning: 30
       })
+      // What stays for an hour has a price of its own, and so a bucket of its own.
+      assert.deepStrictEqual(Usage.fromFinish(finish), {
+        inputUncached: 10,
+        inputCacheRead: 200,
+        inputCacheWrite: 1000,
+        inputCacheWrite1h: 2000,
+        outputText: 20,
+        outputReasoning: 30
+      })
       const own = finish.metadata?.["anthropic"] as { readonly usage: { readonly cache_creation: unknown } }
       assert.deepStrictEqual(own.usage.cache_creation, usage.cache_creation)
     }))

@@ -209,6 +209,15 @@ export const table = {
     meaning: "A store that a policy must not go on without does not answer.",
     strategy: "Mend the store, or let the policy go on without it (`onStoreError`)."
   },
+  UnknownPrice: {
+    transient: false,
+    failsOver: true,
+    breaker: "ignore",
+    httpStatus: 500,
+    aiReason: "InvalidRequestError",
+    meaning: "What the model costs is not known, and what costs money is not sent uncounted.",
+    strategy: "Give the model a price (`Pricing.layer`); fall back to one that has a price."
+  },
   AllModelsExhausted: {
     transient: false,
     failsOver: true,

@@ -490,6 +490,27 @@ export class StoreUnavailable extends make<StoreUnavailable>()("StoreUnavailable
 }
 
 /**
+ * What a model costs is not known. It is never taken to be 0.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class UnknownPrice extends make<UnknownPrice>()("UnknownPrice", {
+  /** What of it has no price, where the rest has one: its output, or its requests in batches. */
+  missing: Schema.optionalKey(Schema.Literals(["output", "batch"]))
+}) {
+  override get message(): string {
+    const what = this.missing === undefined
+      ? "the price is not known"
+      : { output: "the price of its output is not known", batch: "the price in batches is not known" }[this.missing]
+    return describe(this, {
+      what,
+      mend: "give it one with `Pricing.model`, or say which provider of the catalogue it is"
+    })
+  }
+}
+
+/**
  * A failure of one candidate among several.
  *
  * @category models
@@ -502,7 +523,8 @@ export const CandidateFailure = Schema.Union([
   StreamInterrupted,
   CircuitOpen,
   Saturated,
-  StoreUnavailable
+  StoreUnavailable,
+  UnknownPrice
 ])
 
 /**

@@ -40,7 +40,7 @@ export class AttemptRecord {
     if (part.type === "text-delta") this.text.push(part.delta)
     else if (part.type === "response-metadata") this.servedModel = part.modelId ?? this.servedModel
     else if (part.type === "finish") {
-      this.usage = Usage.fromEncoded(part.usage)
+      this.usage = Usage.fromFinish(part)
       this.finishReason = part.reason
       this.finishMetadata = part.metadata
     }

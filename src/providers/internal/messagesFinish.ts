@@ -3,6 +3,7 @@
  */
 import type * as Response from "effect/ai/Response"
 import type * as Schema from "effect/Schema"
+import { longWritesMetadata } from "../../core/internal/cacheWrites.ts"
 import { contentFilterMetadata } from "../../core/internal/contentFilter.ts"
 import type * as Usage from "../../core/Usage.ts"
 import { namesOf } from "./finish.ts"
@@ -78,6 +79,7 @@ export const finishPart = (
       malformedChunks: facts.malformedChunks === 0 ? undefined : facts.malformedChunks,
       errorAfterFinish: facts.errorAfterFinish
     }) as Schema.JsonObject,
+    ...longWritesMetadata(count(fields(facts.usage?.["cache_creation"])["ephemeral_1h_input_tokens"])),
     ...(reason === "content-filter" ? contentFilterMetadata(facts.categories, facts.refusal) : undefined)
   }
 })

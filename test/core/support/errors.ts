@@ -75,6 +75,7 @@ export const full: { readonly [E in LlmError.LlmError as E["_tag"]]: E } = {
     queued: 100
   }),
   StoreUnavailable: new LlmError.StoreUnavailable({ ...common, store: "breaker", operation: "admit" }),
+  UnknownPrice: new LlmError.UnknownPrice({ ...common, missing: "output" }),
   AllModelsExhausted: new LlmError.AllModelsExhausted({
     ...common,
     failures: [timedOut, new LlmError.InvalidOutput({ ...common, problem: "Expected string at name", text: hidden })],
