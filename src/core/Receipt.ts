@@ -70,7 +70,8 @@ export const Event = Schema.Struct({
   /**
    * What was decided: to try again (`retry`), to ask another model (`fallback`, or a better one: `escalate`), to stop waiting
    * (`timeout`), to answer without a model (`degraded`), to send a second request beside the first (`hedge`), to send nothing
-   * (`rejected`), to wait for a turn (`queue`), or to go on after an answer broke off (`resume`).
+   * (`rejected`), to wait for a turn (`queue`), to go on after an answer broke off (`resume`), or to leave out the oldest of a
+   * conversation (`trim`).
    */
   type: Schema.Literals([
     "retry",
@@ -81,7 +82,8 @@ export const Event = Schema.Struct({
     "hedge",
     "rejected",
     "queue",
-    "resume"
+    "resume",
+    "trim"
   ]),
   /** When, in milliseconds after the operation began. */
   atMillis: Schema.Finite,
@@ -246,6 +248,8 @@ const describeEvent = (event: Event): string => {
       return `${event.reason}: waited ${seconds(event.delayMillis ?? 0)} for its turn`
     case "resume":
       return `${event.reason}: go on after the break`
+    case "trim":
+      return `${event.reason}: leave out the oldest`
   }
 }
 

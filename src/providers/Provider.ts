@@ -18,11 +18,13 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import * as Call from "../core/Call.ts"
 import { openAttempt } from "../core/internal/openAttempt.ts"
 import * as Llm from "../core/Llm.ts"
 import type { ProviderError } from "../core/LlmError.ts"
+import type { Opened } from "../core/Opened.ts"
 import type { AnswerPart, ProviderPart } from "../core/Part.ts"
 import * as Plan from "../core/Plan.ts"
 import { parkingOf } from "./internal/parking.ts"
@@ -178,36 +180,46 @@ export const model = <Self>(
   provider: Key<Self>,
   id: string,
   settings?: Call.Settings
-): Llm.Llm<ProviderError, Self> =>
-  Llm.make({
+): Llm.Llm<ProviderError, Self> => {
+  const target: Call.Target = { provider: provider.providerName, model: id }
+  return Llm.make({
     plan: Plan.model(provider.providerName, id),
     open: (call) =>
       Effect.flatMap(provider, (service) => {
-        const request: Request = {
-          ...call.request,
-          model: id,
-          settings: settings === undefined
-            ? call.request.settings
-            : Call.mergeSettings(settings, call.request.settings),
-          onResponse: call.pulse?.response
-        }
-        const parking = parkingOf(provider.providerName, service, request)
-        const refusal = parking.refusal(call.recorder.now())
-        if (refusal !== undefined) {
-          call.recorder.event("rejected", refusal._tag)
-          return Effect.fail(refusal)
-        }
-        return openAttempt(call, {
-          provider: provider.providerName,
-          model: id,
-          // Built when asked for: a call uses one of the two.
-          get whole() {
-            return service.whole(request)
-          },
-          get stream() {
-            return service.stream(request)
-          },
-          failed: (error) => parking.failed(error, call.recorder.now())
-        })
+        const asked: Call.Request = settings === undefined
+          ? call.request
+          : { ...call.request, settings: Call.mergeSettings(settings, call.request.settings) }
+        return call.prepare === undefined
+          ? send(service, target, call, asked)
+          : Effect.flatMap(call.prepare(target, asked), (prepared) => send(service, target, call, prepared))
       })
   })
+}
+
+/** Sends one request, unless the account has been told to wait. */
+const send = (
+  service: Provider,
+  { model, provider }: Call.Target,
+  call: Call.Call,
+  asked: Call.Request
+): Effect.Effect<Opened, ProviderError, Scope.Scope> => {
+  const request: Request = { ...asked, model, onResponse: call.pulse?.response }
+  const parking = parkingOf(provider, service, request)
+  const refusal = parking.refusal(call.recorder.now())
+  if (refusal !== undefined) {
+    call.recorder.event("rejected", refusal._tag)
+    return Effect.fail(refusal)
+  }
+  return openAttempt(call, {
+    provider,
+    model,
+    // Built when asked for: a call uses one of the two.
+    get whole() {
+      return service.whole(request)
+    },
+    get stream() {
+      return service.stream(request)
+    },
+    failed: (error) => parking.failed(error, call.recorder.now())
+  })
+}

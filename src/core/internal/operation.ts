@@ -41,6 +41,7 @@ const makeCall = (
     extraCalls: undefined,
     retractable,
     continues: undefined,
+    prepare: undefined,
     attribution,
     pulse: undefined,
     recorder: new Recorder(id, attribution, fiber.getRef(Clock.Clock))

@@ -190,6 +190,8 @@ const asProviderError = (error: LlmError.LlmError): LlmError.ProviderError => {
       return new LlmError.RequestTimeout(within(error))
     case "StoreUnavailable":
       return new LlmError.ServerError(within(error))
+    case "UnknownPrice":
+      return new LlmError.ModelNotFound(within(error))
     case "OutputTruncated":
       return new LlmError.MalformedResponse({ ...within(error), problem: "it was cut by the output limit" })
     case "InvalidOutput":
