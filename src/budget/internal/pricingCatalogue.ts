@@ -81,12 +81,27 @@ export const load = (
     })
   })
 
+/** What is used of Node, where this runs on it: the library itself does without its types. */
+interface Builtins {
+  readonly "node:module": { readonly createRequire: (url: string) => { readonly resolve: (name: string) => string } }
+  readonly "node:fs": { readonly readFileSync: (path: URL, encoding: "utf8") => string }
+  readonly "node:url": { readonly pathToFileURL: (path: string) => URL }
+}
+
+const builtin = <Name extends keyof Builtins>(name: Name): Builtins[Name] => {
+  const { process } = globalThis as {
+    readonly process?: { readonly getBuiltinModule?: (name: string) => unknown }
+  }
+  const found = process?.getBuiltinModule?.(name)
+  if (found === undefined) throw new Error(`there is no ${name}`)
+  return found as Builtins[Name]
+}
+
 // The package does not export what it says of itself, and within a bundle there is nothing to read.
-const installedVersion: Effect.Effect<string | undefined> = Effect.tryPromise(async () => {
-  const [{ createRequire }, { readFile }] = await Promise.all([import("node:module"), import("node:fs/promises")])
-  const { dirname, join } = await import("node:path")
-  const main = createRequire(import.meta.url).resolve(name)
-  const about: unknown = JSON.parse(await readFile(join(dirname(main), "..", "package.json"), "utf8"))
+const installedVersion: Effect.Effect<string | undefined> = Effect.try(() => {
+  const main = builtin("node:module").createRequire(import.meta.url).resolve(name)
+  const file = new URL("../package.json", builtin("node:url").pathToFileURL(main))
+  const about: unknown = JSON.parse(builtin("node:fs").readFileSync(file, "utf8"))
   return typeof about === "object" && about !== null && "version" in about && typeof about.version === "string"
     ? about.version
     : undefined
