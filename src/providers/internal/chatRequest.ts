@@ -12,7 +12,7 @@ import type { Request } from "../Provider.ts"
 import type { Dialect } from "./chatDialects.ts"
 import { encodeUserPart } from "./chatFile.ts"
 import { anyIds, type IdOf, nineIds } from "./chatToolIds.ts"
-import { encodeJson, encodeNumbers, nameOf, offeredTools, resultText, stringify } from "./encode.ts"
+import { addExtra, encodeJson, encodeNumbers, nameOf, offeredTools, resultText, stringify } from "./encode.ts"
 import { toolSchema } from "./toolSchema.ts"
 import { type Body, Unencodable } from "./unencodable.ts"
 
@@ -36,7 +36,7 @@ const encodeBody = (request: Request, dialect: Dialect, stream: boolean): Body =
     body["stream"] = true
     if (dialect.streamUsage ?? true) body["stream_options"] = { include_usage: true }
   }
-  return request.settings.extra === undefined ? body : { ...body, ...request.settings.extra }
+  return addExtra(body, request.settings)
 }
 
 const encodeSettings = (body: Body, settings: Settings, dialect: Dialect): void => {

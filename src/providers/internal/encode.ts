@@ -92,12 +92,21 @@ export const encodeParams = (params: unknown, at: string): Fields => {
   return value
 }
 
-/** Adds fields, which win. Objects are merged, so that one more field of an object leaves its others alone. */
-export const mergeFields = (self: Body, that: Fields): Body => {
-  const merged = { ...self }
+/**
+ * Adds what the application itself puts into a request, which wins. Objects are merged, so that one more field of an object leaves its
+ * others alone; but one of another `type` takes the place of the whole, whose fields mean nothing to it.
+ */
+export const addExtra = (body: Body, { extra }: Settings): Body => extra === undefined ? body : mergeFields(body, extra)
+
+const mergeFields = (self: Fields, that: Fields): Body => {
+  const merged: Body = { ...self }
   for (const [field, value] of Object.entries(that)) {
     const before = merged[field]
-    merged[field] = isFields(before) && isFields(value) ? mergeFields(before, value) : value
+    merged[field] = isFields(before) && isFields(value) && isOfOneType(before, value)
+      ? mergeFields(before, value)
+      : value
   }
   return merged
 }
+
+const isOfOneType = (self: Fields, that: Fields): boolean => that["type"] === undefined || that["type"] === self["type"]

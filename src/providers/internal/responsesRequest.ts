@@ -7,7 +7,7 @@ import type { Settings } from "../../core/Call.ts"
 import { structuredOutput } from "../../core/internal/structuredOutput.ts"
 import type { InvalidRequest } from "../../core/LlmError.ts"
 import type { Request } from "../Provider.ts"
-import { encodeJson, encodeNumbers, mergeFields, nameOf, offeredTools } from "./encode.ts"
+import { addExtra, encodeJson, encodeNumbers, nameOf, offeredTools } from "./encode.ts"
 import { encodePrompt } from "./responsesPrompt.ts"
 import { toolSchema } from "./toolSchema.ts"
 import { type Body, Unencodable } from "./unencodable.ts"
@@ -43,7 +43,7 @@ const encodeBody = (request: Request, dialect: Dialect, stream: boolean): Body =
   if (dialect.store !== undefined) body["store"] = dialect.store
   if (dialect.encryptedReasoning) body["include"] = ["reasoning.encrypted_content"]
   if (stream) body["stream"] = true
-  return settings.extra === undefined ? body : mergeFields(body, settings.extra)
+  return addExtra(body, settings)
 }
 
 // Whoever says by hand what a request goes on from has made the prompt for it.

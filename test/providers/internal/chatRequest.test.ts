@@ -85,6 +85,18 @@ describe("the body", () => {
     assert.deepStrictEqual(body["provider"], { order: ["a"] })
   })
 
+  it("merges extra objects, but for those of another type", () => {
+    const body = encode({
+      responseFormat: { type: "json", objectName: "list", schema: Schema.Struct({ a: Schema.String }) },
+      settings: {
+        reasoningEffort: "low",
+        extra: { reasoning: { exclude: true }, response_format: { type: "json_object" } }
+      }
+    }, { reasoningEffort: "reasoning" })
+    assert.deepStrictEqual(body["reasoning"], { effort: "low", exclude: true })
+    assert.deepStrictEqual(body["response_format"], { type: "json_object" })
+  })
+
   it("is refused where a number is none", () => {
     const failure = refuse({ settings: { temperature: NaN } })
     assert.strictEqual(failure.parameter, "settings.temperature")

@@ -72,6 +72,21 @@ describe("the body", () => {
     assert.strictEqual(body["max_tokens"], 5)
   })
 
+  it("merges extra objects, but for those of another type", () => {
+    const body = encode({
+      responseFormat: { type: "json", objectName: "list", schema: Schema.Struct({ a: Schema.String }) },
+      settings: {
+        maxOutputTokens: 4000,
+        reasoningEffort: "high",
+        extra: { output_config: { effort: "low" }, thinking: { type: "disabled" } }
+      }
+    }, { thinking: "budget" })
+    const output = body["output_config"] as { readonly effort?: string; readonly format?: { readonly type: string } }
+    assert.strictEqual(output.effort, "low")
+    assert.strictEqual(output.format?.type, "json_schema")
+    assert.deepStrictEqual(body["thinking"], { type: "disabled" })
+  })
+
   it("is refused where a number is none", () => {
     assert.strictEqual(refuse({ settings: { maxOutputTokens: NaN } }).parameter, "settings.maxOutputTokens")
   })
