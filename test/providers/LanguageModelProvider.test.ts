@@ -270,6 +270,7 @@ describe("settings", () => {
         const error = yield* failureOf(run).pipe(Effect.provide(layer))
         assert(error._tag === "InvalidRequest")
         assert.strictEqual(error.parameter, "seed")
+        assert.include(error.message, "pass it on with `withRequest` and name it in `settings`")
       }
       for (const [, run] of asksWith({ stop: [], extra: {}, seed: undefined })) yield* Effect.provide(run, layer)
     }))
