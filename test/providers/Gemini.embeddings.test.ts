@@ -117,14 +117,6 @@ describe("requests", () => {
       })
       assert.deepStrictEqual(plain.requests.map(sent), [{ content: { parts: [{ text: "a" }] } }])
     }))
-
-  it("are refused in a way that is none", () => {
-    assert.throws(
-      () => Gemini.layer(P, { embeddings: "many" as "batch" }),
-      RangeError,
-      "Gemini: `embeddings` must be \"batch\" or \"single\", got \"many\""
-    )
-  })
 })
 
 // The client says whose words they are, which for an embedding means nothing.
