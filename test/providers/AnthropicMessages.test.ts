@@ -14,7 +14,7 @@ import { expectTypeOf } from "vitest"
 import * as Wire from "./support/messagesWire.ts"
 import { isMade } from "./support/optionsSuite.ts"
 import * as Replay from "./support/replayServer.ts"
-import { P } from "./support/secretsSuite.ts"
+import { P } from "./support/request.ts"
 
 isMade<AnthropicMessages.Options>("AnthropicMessages", {
   layer: (options) => AnthropicMessages.layer(P, options),

@@ -10,7 +10,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import { embeds } from "./support/embedSuite.ts"
 import * as Replay from "./support/replayServer.ts"
-import { P } from "./support/secretsSuite.ts"
+import { P } from "./support/request.ts"
 
 const batch = (...vectors: ReadonlyArray<unknown>): string =>
   JSON.stringify({ embeddings: vectors.map((values) => ({ values })) })

@@ -10,7 +10,7 @@ import * as Redacted from "effect/Redacted"
 import { expectTypeOf } from "vitest"
 import * as Wire from "./support/geminiWire.ts"
 import { isMade } from "./support/optionsSuite.ts"
-import { P } from "./support/secretsSuite.ts"
+import { P } from "./support/request.ts"
 
 isMade<Gemini.Options>("Gemini", {
   layer: (options) => Gemini.layer(P, options),

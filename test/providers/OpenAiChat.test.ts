@@ -8,7 +8,7 @@ import type * as HttpClient from "effect/http/HttpClient"
 import type * as Layer from "effect/Layer"
 import { expectTypeOf } from "vitest"
 import { isMade } from "./support/optionsSuite.ts"
-import { P } from "./support/secretsSuite.ts"
+import { P } from "./support/request.ts"
 import * as Wire from "./support/wire.ts"
 
 isMade<OpenAiChat.Options>("OpenAiChat", {

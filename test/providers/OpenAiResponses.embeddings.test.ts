@@ -9,7 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import { embeds } from "./support/embedSuite.ts"
 import * as Replay from "./support/replayServer.ts"
-import { P } from "./support/secretsSuite.ts"
+import { P } from "./support/request.ts"
 
 const answer = (...vectors: ReadonlyArray<ReadonlyArray<number>>): string =>
   JSON.stringify({ data: vectors.map((embedding, index) => ({ index, embedding })), usage: { prompt_tokens: 5 } })

@@ -8,8 +8,8 @@ import type * as HttpClient from "effect/http/HttpClient"
 import type * as Layer from "effect/Layer"
 import { expectTypeOf } from "vitest"
 import { isMade } from "./support/optionsSuite.ts"
+import { P } from "./support/request.ts"
 import * as Wire from "./support/responsesWire.ts"
-import { P } from "./support/secretsSuite.ts"
 
 isMade<OpenAiResponses.Options>("OpenAiResponses", {
   layer: (options) => OpenAiResponses.layer(P, options),

@@ -4,39 +4,19 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Prompt from "effect/ai/Prompt"
 import * as Tool from "effect/ai/Tool"
-import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { type Dialect, encodeRequest } from "../../../src/providers/internal/messagesRequest.ts"
 import type { Request } from "../../../src/providers/Provider.ts"
+import { writing } from "../support/request.ts"
 
 const dialect: Dialect = { defaultMaxTokens: 8192, thinking: "adaptive", jsonFormat: "schema" }
-
-const request = (rest: Partial<Request> = {}): Request => ({
-  model: "m",
-  prompt: Prompt.make("Hello?"),
-  tools: [],
-  toolChoice: "auto",
-  responseFormat: { type: "text" },
-  settings: {},
-  ...rest
-})
 
 interface Encoded {
   readonly [field: string]: unknown
   readonly messages: ReadonlyArray<{ readonly role: string; readonly content: ReadonlyArray<unknown> }>
 }
 
-const encode = (rest: Partial<Request>, own: Partial<Dialect> = {}, stream = false): Encoded => {
-  const body = encodeRequest("p", request(rest), { ...dialect, ...own }, stream)
-  if (Result.isFailure(body)) throw body.failure
-  return JSON.parse(body.success) as Encoded
-}
-
-const refuse = (rest: Partial<Request>, own: Partial<Dialect> = {}) => {
-  const body = encodeRequest("p", request(rest), { ...dialect, ...own }, false)
-  assert(Result.isFailure(body), "it is encoded")
-  return body.failure
-}
+const { encode, refuse } = writing<Encoded>()(encodeRequest, dialect)
 
 const hello = [{ role: "user", content: [{ type: "text", text: "Hello?" }] }]
 

@@ -5,7 +5,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Llm } from "effect-bulwark"
 import type { Provider } from "effect-bulwark/providers"
-import * as Prompt from "effect/ai/Prompt"
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
@@ -14,7 +13,7 @@ import type * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import { P } from "./secretsSuite.ts"
+import { llm, P, request } from "./request.ts"
 
 /** The options that all of them have. */
 interface Options {
@@ -47,18 +46,7 @@ interface Adapter<Own> {
   readonly illegal: Illegal<Own>
 }
 
-const model = Llm.model(P, "model-x")
-
-const ask = Llm.generateText(model, { prompt: "Hello?" })
-
-const request: Provider.Request = {
-  model: "model-x",
-  prompt: Prompt.make("Hello?"),
-  tools: [],
-  toolChoice: "none",
-  responseFormat: { type: "text" },
-  settings: {}
-}
+const ask = Llm.generateText(llm, { prompt: "Hello?" })
 
 const recording = (body: string, status = 200) => {
   const requests: Array<HttpClientRequest.HttpClientRequest> = []
@@ -171,7 +159,7 @@ export const isMade = <Own>(
       Effect.gen(function*() {
         const { client, requests } = recording(answer)
         const provider = yield* made(client)
-        const error = yield* Effect.flip(provider.whole({ ...request, settings: { temperature: NaN } }))
+        const error = yield* Effect.flip(provider.whole(request({ settings: { temperature: NaN } })))
         assert.strictEqual(error._tag, "InvalidRequest")
         assert.strictEqual(error.provider, "mine")
         assert.strictEqual(error.model, "model-x")
@@ -189,14 +177,14 @@ export const isMade = <Own>(
         const { client } = recording(answer)
         assert.isUndefined((yield* made(client)).quotaDomain)
         assert.isUndefined((yield* made(client, { quotaDomain: "account" })).quotaDomain)
-        assert.strictEqual((yield* made(client, { quotaDomain: "model" })).quotaDomain?.(request), "model-x")
+        assert.strictEqual((yield* made(client, { quotaDomain: "model" })).quotaDomain?.(request()), "model-x")
       }))
 
     it.effect("reports that there is an answer, though it say nothing of limits", () =>
       Effect.gen(function*() {
         const provider = yield* made(recording(answer).client)
         const seen: Array<number> = []
-        yield* provider.whole({ ...request, onResponse: (limits) => void seen.push(limits.length) })
+        yield* provider.whole(request({ onResponse: (limits) => void seen.push(limits.length) }))
         assert.deepStrictEqual(seen, [0])
       }))
   })
