@@ -12,7 +12,16 @@ import type { Request } from "../Provider.ts"
 import type { Dialect } from "./chatDialects.ts"
 import { encodeUserPart } from "./chatFile.ts"
 import { anyIds, type IdOf, nineIds } from "./chatToolIds.ts"
-import { addExtra, encodeJson, encodeNumbers, nameOf, offeredTools, resultText, stringify } from "./encode.ts"
+import {
+  addExtra,
+  encodeJson,
+  encodeNumbers,
+  nameOf,
+  offeredTools,
+  refuseProviderTool,
+  resultText,
+  stringify
+} from "./encode.ts"
 import { toolSchema } from "./toolSchema.ts"
 import { type Body, Unencodable } from "./unencodable.ts"
 
@@ -84,9 +93,7 @@ const encodeTools = (body: Body, request: Request, dialect: Dialect): void => {
 }
 
 const encodeTool = (tool: Tool.Any, index: number): Body => {
-  if (Tool.isProviderDefined(tool)) {
-    throw new Unencodable(`tools[${index}]`, "tools that a provider defines cannot be sent over Chat Completions")
-  }
+  refuseProviderTool(tool, index, "Chat Completions")
   const { jsonSchema, strict } = toolSchema(tool)
   const description = Tool.getDescription(tool)
   return {

@@ -2,7 +2,7 @@
  * What the requests of all protocols have in common: how they become text, and the checks of what every one of them carries.
  */
 import * as Prompt from "effect/ai/Prompt"
-import type * as Tool from "effect/ai/Tool"
+import * as Tool from "effect/ai/Tool"
 import * as Result from "effect/Result"
 import type { Settings } from "../../core/Call.ts"
 import * as LlmError from "../../core/LlmError.ts"
@@ -67,6 +67,15 @@ export const offeredTools = ({ toolChoice, tools }: Request): ReadonlyArray<Tool
     : offered.length === 0 && (toolChoice === "required" || typeof toolChoice === "object")
   if (missing) throw new Unencodable("toolChoice", "it asks for a tool that is not among the tools")
   return offered
+}
+
+/** Throws where a tool is one that a provider defines: it is known to that provider alone, in words of its own. */
+export const refuseProviderTool = (tool: Tool.Any, index: number, api: string): void => {
+  if (!Tool.isProviderDefined(tool)) return
+  throw new Unencodable(
+    `tools[${index}]`,
+    `tools that a provider defines cannot be sent over ${api}: use \`settings.extra\``
+  )
 }
 
 /** The result of a tool as the text that a model reads. */

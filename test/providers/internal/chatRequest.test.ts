@@ -333,7 +333,9 @@ describe("tools", () => {
 
   it("of another provider are refused", () => {
     const Search = Tool.providerDefined({ id: "acme.search", customName: "search", providerName: "web_search" })()
-    assert.strictEqual(refuse({ tools: [Weather, Search] }).parameter, "tools[1]")
+    const failure = refuse({ tools: [Weather, Search] })
+    assert.strictEqual(failure.parameter, "tools[1]")
+    assert.include(failure.message, "over Chat Completions: use `settings.extra`")
   })
 })
 

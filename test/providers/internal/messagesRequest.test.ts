@@ -402,7 +402,9 @@ describe("tools", () => {
       providerName: "web_search",
       args: Schema.Struct({})
     })({})
-    assert.strictEqual(refuse({ tools: [search] }).parameter, "tools[0]")
+    const failure = refuse({ tools: [search] })
+    assert.strictEqual(failure.parameter, "tools[0]")
+    assert.include(failure.message, "over the Messages API: use `settings.extra`")
   })
 })
 
