@@ -34,7 +34,10 @@ export interface Settings {
   readonly seed?: number | undefined
   /** How much a reasoning model should think, in the provider's words (`low`, `high`, ...). */
   readonly reasoningEffort?: string | undefined
-  /** Any other fields of the provider's request body, added as they are. They win over all of the above. */
+  /**
+   * Any other fields of the provider's request body. They win over all of the above. Objects are merged with those that are sent anyway;
+   * one of another `type` takes the place of the whole.
+   */
   readonly extra?: { readonly [field: string]: Schema.Json } | undefined
 }
 

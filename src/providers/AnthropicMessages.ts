@@ -27,6 +27,7 @@ import type * as Redacted from "effect/Redacted"
 import { layerFromConfig, type MakeProvider, overChannel } from "./internal/adapter.ts"
 import { makeEndpoint } from "./internal/endpoint.ts"
 import { messagesProtocol } from "./internal/messagesProtocol.ts"
+import { oneOf } from "./internal/option.ts"
 import type * as Provider from "./Provider.ts"
 
 /**
@@ -89,10 +90,6 @@ const module = "AnthropicMessages"
 
 /** Checks the options at once; the client comes later. */
 const prepare = (provider: string, options: Options): MakeProvider => {
-  const oneOf = <const Value extends string>(name: string, value: Value, values: ReadonlyArray<Value>): Value => {
-    if (values.includes(value)) return value
-    throw new RangeError(`${module}: \`${name}\` must be one of ${values.join(", ")}, got ${JSON.stringify(value)}`)
-  }
   const betas = options.betas ?? []
   for (const beta of betas) {
     if (!/^[\w.:-]+$/.test(beta)) {
@@ -105,18 +102,17 @@ const prepare = (provider: string, options: Options): MakeProvider => {
   }
   const dialect = {
     defaultMaxTokens,
-    thinking: oneOf("thinking", options.thinking ?? "adaptive", ["adaptive", "budget"]),
-    jsonFormat: oneOf("jsonFormat", options.jsonFormat ?? "schema", ["schema", "tool"])
+    thinking: oneOf(module, "thinking", options.thinking, ["adaptive", "budget"]) ?? "adaptive",
+    jsonFormat: oneOf(module, "jsonFormat", options.jsonFormat, ["schema", "tool"]) ?? "schema"
   }
   const endpoint = makeEndpoint(module, "/messages", {
     ...options,
     apiKeyHeader: options.apiKeyHeader ?? "x-api-key",
     baseUrl: options.baseUrl ?? "https://api.anthropic.com/v1",
-    headers: {
-      "anthropic-version": options.version ?? "2023-06-01",
-      ...(betas.length === 0 ? undefined : { "anthropic-beta": betas.join(",") }),
-      ...options.headers
-    }
+    ownHeaders: [
+      ["version", "anthropic-version", options.version ?? "2023-06-01"],
+      ["betas", "anthropic-beta", betas.length === 0 ? undefined : betas.join(",")]
+    ]
   })
   return overChannel(module, { provider, endpoint, protocol: messagesProtocol(provider, dialect) }, {
     quotaDomain: options.quotaDomain

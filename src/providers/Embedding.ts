@@ -150,7 +150,9 @@ export const model = <Self, Dimensions extends number | undefined = undefined>(
     Clock.clockWith((clock) => {
       const { embedder } = service
       if (embedder === undefined) {
-        return Effect.fail(new InvalidRequest({ ...origin, problem: "this provider embeds nothing" }))
+        return Effect.fail(
+          new InvalidRequest({ ...origin, problem: "this provider embeds nothing: ask one that has an `embedder`" })
+        )
       }
       const request = { model: id, inputs, dimensions, extra }
       const parking = parkingOf(provider.providerName, service, request)

@@ -16,6 +16,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Headers from "effect/http/Headers"
 import * as Redacted from "effect/Redacted"
 import type { ConnectionFailed, ProviderError, RequestTimeout, StreamInterrupted } from "../core/LlmError.ts"
 import { classifyInBand, classifyResponse, type Origin as InternalOrigin } from "./internal/classify.ts"
@@ -45,7 +46,7 @@ export interface Origin {
 export interface ErrorResponse extends Origin {
   /** The HTTP status. */
   readonly status: number
-  /** The headers, by their names in lower case. Default: none. */
+  /** The headers, by their names in either case. Default: none. */
   readonly headers?: { readonly [name: string]: string | undefined } | undefined
   /** The body as text, whatever it is: JSON, a web page, nothing. */
   readonly body: string
@@ -84,7 +85,7 @@ export const fromResponse = (
 ): Effect.Effect<never, Exclude<ProviderError, StreamInterrupted>> =>
   Effect.flatMap(Clock.currentTimeMillis, (now) =>
     Effect.fail(classifyResponse(
-      { origin: originOf(response), status: response.status, headers: response.headers ?? {}, now },
+      { origin: originOf(response), status: response.status, headers: Headers.fromInput(response.headers), now },
       response.body
     )))
 

@@ -29,6 +29,7 @@ import { defaultMaxEmbedBytes } from "./internal/embed.ts"
 import { makeEndpoint } from "./internal/endpoint.ts"
 import { geminiEmbedBatch, geminiEmbedSingle } from "./internal/geminiEmbed.ts"
 import { geminiProtocol } from "./internal/geminiProtocol.ts"
+import { oneOf } from "./internal/option.ts"
 import type * as Provider from "./Provider.ts"
 
 /**
@@ -89,16 +90,11 @@ const defaultMaxEventBytes = 16 * 1024 * 1024
 
 /** Checks the options at once; the client comes later. */
 const prepare = (provider: string, options: Options): MakeProvider => {
-  const { includeThoughts = false, query, thinking } = options
-  if (thinking !== undefined && thinking !== "level" && thinking !== "budget") {
-    throw new RangeError(`${module}: \`thinking\` must be "level" or "budget", got ${JSON.stringify(thinking)}`)
-  }
+  const { includeThoughts = false, query } = options
+  const thinking = oneOf(module, "thinking", options.thinking, ["level", "budget"])
+  const embeddings = oneOf(module, "embeddings", options.embeddings, ["batch", "single"])
   if (Object.keys(query ?? {}).some((name) => /^(?:key|api[_-]?key|access_token)$/i.test(name))) {
     throw new RangeError(`${module}: \`query\` must not hold the key, because URLs are recorded: use \`apiKey\``)
-  }
-  const { embeddings = "batch" } = options
-  if (embeddings !== "batch" && embeddings !== "single") {
-    throw new RangeError(`${module}: \`embeddings\` must be "batch" or "single", got ${JSON.stringify(embeddings)}`)
   }
   const endpoint = (method: string, query: Options["query"], maxBodyBytes?: number) =>
     makeEndpoint(module, `/models/{model}:${method}`, {
@@ -115,9 +111,9 @@ const prepare = (provider: string, options: Options): MakeProvider => {
     streamEndpoint: endpoint("streamGenerateContent", { ...query, alt: "sse" }),
     protocol: geminiProtocol(provider, { thinking, includeThoughts })
   }, {
-    embedding: embeddings === "batch"
-      ? geminiEmbedBatch(provider, endpoint("batchEmbedContents", query, defaultMaxEmbedBytes))
-      : geminiEmbedSingle(provider, endpoint("embedContent", query, defaultMaxEmbedBytes)),
+    embedding: embeddings === "single"
+      ? geminiEmbedSingle(provider, endpoint("embedContent", query, defaultMaxEmbedBytes))
+      : geminiEmbedBatch(provider, endpoint("batchEmbedContents", query, defaultMaxEmbedBytes)),
     quotaDomain: options.quotaDomain
   })
 }

@@ -27,6 +27,7 @@ import type { Settings } from "../core/Call.ts"
 import { ModelNotFound, type ProviderError } from "../core/LlmError.ts"
 import { quotaDomainOf } from "./internal/adapter.ts"
 import { type Bridge, makeProvider } from "./internal/languageModelExchange.ts"
+import { oneOf } from "./internal/option.ts"
 import type * as Provider from "./Provider.ts"
 
 /**
@@ -64,13 +65,9 @@ const prepare = (
   provider: string,
   options: Options
 ): (modelOf: Bridge["modelOf"]) => Provider.Provider => {
-  const { otherSettings = "fail", settings = [], withRequest } = options
+  const { settings = [], withRequest } = options
+  const otherSettings = oneOf(module, "otherSettings", options.otherSettings, ["fail", "ignore"])
   const domain = quotaDomainOf(module, options.quotaDomain)
-  if (otherSettings !== "fail" && otherSettings !== "ignore") {
-    throw new RangeError(
-      `${module}: \`otherSettings\` must be "fail" or "ignore", got ${JSON.stringify(otherSettings)}`
-    )
-  }
   if (settings.length > 0 && withRequest === undefined) {
     throw new RangeError(
       `${module}: \`settings\` names what \`withRequest\` passes on, but there is no \`withRequest\``

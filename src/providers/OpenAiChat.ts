@@ -25,11 +25,12 @@ import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import { layerFromConfig, type MakeProvider, overChannel } from "./internal/adapter.ts"
 import type { Dialect } from "./internal/chatDialects.ts"
-import { chatEmbed } from "./internal/chatEmbed.ts"
 import { chatProtocol } from "./internal/chatProtocol.ts"
 import { defaultMaxEmbedBytes } from "./internal/embed.ts"
 import { makeEndpoint } from "./internal/endpoint.ts"
+import { openAiEmbed } from "./internal/openAiEmbed.ts"
 import { openAiHeaders } from "./internal/openAiHeaders.ts"
+import { oneOf } from "./internal/option.ts"
 import { compact } from "./internal/read.ts"
 import type * as Provider from "./Provider.ts"
 
@@ -95,10 +96,7 @@ const words = {
 
 const checkWords = (options: Dialect): void => {
   for (const [name, allowed] of Object.entries<ReadonlyArray<string>>(words)) {
-    const value = options[name as keyof typeof words]
-    if (value === undefined || allowed.includes(value)) continue
-    const expected = allowed.map((word) => JSON.stringify(word)).join(" or ")
-    throw new RangeError(`${module}: \`${name}\` must be ${expected}, got ${JSON.stringify(value)}`)
+    oneOf<string | undefined>(module, name, options[name as keyof typeof words], allowed)
   }
 }
 
@@ -112,14 +110,18 @@ const prepare = (provider: string, { dialect, ...own }: Options): MakeProvider =
       ...options,
       maxBodyBytes: options.maxBodyBytes ?? maxBodyBytes,
       baseUrl: options.baseUrl ?? "https://api.openai.com/v1",
-      headers: openAiHeaders(options)
+      ownHeaders: openAiHeaders(options)
     })
   return overChannel(module, {
     provider,
     endpoint: endpoint("/chat/completions"),
     protocol: chatProtocol(provider, options)
   }, {
-    embedding: chatEmbed(provider, endpoint("/embeddings", defaultMaxEmbedBytes), options.embeddingFormat ?? "base64"),
+    embedding: openAiEmbed(
+      provider,
+      endpoint("/embeddings", defaultMaxEmbedBytes),
+      options.embeddingFormat ?? "base64"
+    ),
     quotaDomain: options.quotaDomain
   })
 }

@@ -8,6 +8,7 @@
  * - A conversation is sent anew with each request, or goes on from the answer that the API remembers.
  * - Interrupting the call, or no longer reading its stream, closes the connection.
  * - Keys are not in errors, spans or logs.
+ * - Texts are embedded at the same server: see `Embedding`.
  *
  * **Gotchas**
  *
@@ -26,8 +27,11 @@ import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import { layerFromConfig, type MakeProvider, overChannel } from "./internal/adapter.ts"
+import { defaultMaxEmbedBytes } from "./internal/embed.ts"
 import { makeEndpoint } from "./internal/endpoint.ts"
+import { openAiEmbed } from "./internal/openAiEmbed.ts"
 import { openAiHeaders } from "./internal/openAiHeaders.ts"
+import { oneOf } from "./internal/option.ts"
 import { responsesProtocol } from "./internal/responsesProtocol.ts"
 import type * as Provider from "./Provider.ts"
 
@@ -85,7 +89,9 @@ export interface Options {
    * model by itself, as OpenAI mostly does. Default: the whole `account`.
    */
   readonly quotaDomain?: "account" | "model" | undefined
-  /** The most bytes that a whole answer, or the tool parameters of a streamed one, may have. Default: 32 MiB. */
+  /**
+   * The most bytes that a whole answer, or the tool parameters of a streamed one, may have. Default: 32 MiB, and 128 MiB of embeddings.
+   */
   readonly maxBodyBytes?: number | undefined
   /**
    * The most bytes that a line of a stream may have, and the most characters of an event. The last event repeats the whole answer.
@@ -100,34 +106,33 @@ const defaultMaxEventBytes = 16 * 1024 * 1024
 
 /** Checks the options at once; the client comes later. */
 const prepare = (provider: string, options: Options): MakeProvider => {
-  const oneOf = <const Value>(name: string, value: Value, values: ReadonlyArray<Value>): Value => {
-    if (values.includes(value)) return value
-    throw new RangeError(`${module}: \`${name}\` must be one of ${values.join(", ")}, got ${JSON.stringify(value)}`)
-  }
   const dialect = {
     store: options.store,
     encryptedReasoning: options.encryptedReasoning ?? false,
-    reasoningSummary: options.reasoningSummary === undefined
-      ? undefined
-      : oneOf("reasoningSummary", options.reasoningSummary, ["auto", "concise", "detailed"]),
-    conversation: oneOf("conversation", options.conversation ?? "stateless", ["stateless", "previousResponse"])
+    reasoningSummary: oneOf(module, "reasoningSummary", options.reasoningSummary, ["auto", "concise", "detailed"]),
+    conversation: oneOf(module, "conversation", options.conversation, ["stateless", "previousResponse"]) ?? "stateless"
   }
   if (dialect.conversation === "previousResponse" && dialect.store === false) {
     throw new RangeError(
       `${module}: \`conversation\` cannot go on from answers that are not kept: leave out \`store: false\``
     )
   }
-  const endpoint = makeEndpoint(module, "/responses", {
-    ...options,
-    baseUrl: options.baseUrl ?? "https://api.openai.com/v1",
-    maxEventBytes: options.maxEventBytes ?? defaultMaxEventBytes,
-    headers: openAiHeaders(options)
+  const endpoint = (path: string, maxBodyBytes?: number) =>
+    makeEndpoint(module, path, {
+      ...options,
+      maxBodyBytes: options.maxBodyBytes ?? maxBodyBytes,
+      baseUrl: options.baseUrl ?? "https://api.openai.com/v1",
+      maxEventBytes: options.maxEventBytes ?? defaultMaxEventBytes,
+      ownHeaders: openAiHeaders(options)
+    })
+  return overChannel(module, {
+    provider,
+    endpoint: endpoint("/responses"),
+    protocol: responsesProtocol(provider, dialect)
+  }, {
+    embedding: openAiEmbed(provider, endpoint("/embeddings", defaultMaxEmbedBytes), "base64"),
+    quotaDomain: options.quotaDomain
   })
-  return overChannel(
-    module,
-    { provider, endpoint, protocol: responsesProtocol(provider, dialect) },
-    { quotaDomain: options.quotaDomain }
-  )
 }
 
 /**

@@ -76,7 +76,7 @@ describe("Attribution", () => {
       const receipts = makeReceipts()
       const stream = yield* Attribution.annotate(Effect.sync(() => Llm.streamText(openai, question)), { user: "maker" })
       yield* run(Stream.runDrain(stream).pipe(receipts.observe, Attribution.annotate({ user: "reader" })))
-      assert.deepStrictEqual(receipts.only().attribution, { user: "reader" })
+      assert.deepStrictEqual(receipts.one().attribution, { user: "reader" })
     }))
 
   it.effect("is known to policies", () =>

@@ -22,7 +22,7 @@ const flow = (
       receipts.observe,
       Effect.provide([chunked(OpenAi, pieces, end), backup.layer])
     )
-    const receipt = receipts.only()
+    const receipt = receipts.one()
     assert.strictEqual(backup.calls.length, 0)
     assert.strictEqual(receipt.attempts.length, 1)
     assert.deepStrictEqual(receipt.events, [])

@@ -103,9 +103,9 @@ describe("generateObject", () => {
       assert.strictEqual(error.provider, "openai")
       assert.strictEqual(error.model, "gpt-5-mini")
       assert.strictEqual(error.usage?.outputText, 1)
-      assert.strictEqual(receipts.only().outcome, "InvalidOutput")
+      assert.strictEqual(receipts.one().outcome, "InvalidOutput")
       // The provider did its part.
-      assert.strictEqual(receipts.only().attempts[0]?.outcome, "success")
+      assert.strictEqual(receipts.one().attempts[0]?.outcome, "success")
     }))
 
   it.effect("is InvalidOutput when the answer is no JSON at all", () =>

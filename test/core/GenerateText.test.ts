@@ -106,8 +106,8 @@ describe("Llm.whole", () => {
       assert.deepStrictEqual(error.usage, finishUsage)
       assert.strictEqual(error.provider, "openai")
       assert.strictEqual(error.model, "gpt-5-mini")
-      assert.strictEqual(receipts.only().outcome, "OutputTruncated")
-      assert.deepStrictEqual(receipts.only().usage, finishUsage)
+      assert.strictEqual(receipts.one().outcome, "OutputTruncated")
+      assert.deepStrictEqual(receipts.one().usage, finishUsage)
     }))
 
   it.effect("changes nothing else", () =>
@@ -139,7 +139,7 @@ describe("Llm.whole", () => {
         assert.strictEqual(Redacted.value(error.partial), "330 m")
         assert.deepStrictEqual(error.usage, finishUsage)
         assert.isFalse(LlmError.isTransient(error))
-        assert.strictEqual(receipts.only().outcome, "StreamInterrupted")
+        assert.strictEqual(receipts.one().outcome, "StreamInterrupted")
         // What had been said has been delivered, in whatever pieces it came.
         assert.strictEqual(
           answered.parts.map((part) => part.type === "text-delta" ? part.delta : "").join(""),

@@ -239,7 +239,7 @@ describe("a stream with tools", () => {
       const { exit, parts } = yield* receipts.observe(stream(ScriptedProvider.breakOff(["330", " m"])))
       assert.strictEqual(textOf(parts), "330 m")
       assert.strictEqual((yield* Effect.flip(exit))._tag, "StreamInterrupted")
-      assert.strictEqual(receipts.only().outcome, "StreamInterrupted")
+      assert.strictEqual(receipts.one().outcome, "StreamInterrupted")
     }))
 
   it.effect("does not begin again after a tool has run", () =>

@@ -7,6 +7,7 @@ import { Llm } from "effect-bulwark"
 import { ScriptedProvider } from "effect-bulwark/testing"
 import { LanguageModel, Tool, Toolkit } from "effect/ai"
 import { inspect } from "node:util"
+import { makeSpans } from "../support/observe.ts"
 import { OpenAi, openai, question } from "./support/stack.ts"
 
 const secret = "Atlant1s"
@@ -33,14 +34,7 @@ interface Recorded {
 
 const recorded = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<Recorded, never, R> =>
   Effect.gen(function*() {
-    const spans: Array<Tracer.Span> = []
-    const tracer = Tracer.make({
-      span: (options) => {
-        const span = new Tracer.NativeSpan(options)
-        spans.push(span)
-        return span
-      }
-    })
+    const { spans, tracer } = makeSpans()
     yield* effect.pipe(Effect.ignoreCause, Effect.withSpan("outer"), Effect.provideService(Tracer.Tracer, tracer))
     const chainOf = (span: Tracer.AnySpan): string =>
       span._tag === "ExternalSpan"

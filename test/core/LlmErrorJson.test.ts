@@ -164,6 +164,11 @@ describe("a failure in print", () => {
     )
     assert.strictEqual(words(new LlmError.RateLimited({})), "the rate limit is reached; wait before the next request")
     assert.include(words(new LlmError.RateLimited({ retryable: false })), "waiting cannot help")
+    assert.include(words(new LlmError.MalformedResponse({ problem: "it is empty" })), "it is empty; try again")
+    assert.include(
+      words(new LlmError.MalformedResponse({ problem: "it is a web page", retryable: false })),
+      "it is a web page; trying again cannot help"
+    )
     assert.include(words(full.QuotaExhausted), "2026-03-01")
     assert.strictEqual(words(new LlmError.InvalidRequest({ provider: "openai" })), "openai: the request is not valid")
     assert.include(words(new LlmError.InvalidRequest({ parameter: "stop" })), "parameter stop")

@@ -87,7 +87,7 @@ describe("the receipt of a full answer", () => {
         usage: finishUsage,
         timings: { firstPartMillis: 3_800, totalMillis: 3_800 }
       })
-      assert.strictEqual(receipts.only(), receipt)
+      assert.strictEqual(receipts.one(), receipt)
     }))
 
   it.effect("adds up what all attempts cost, each bucket by itself", () =>
@@ -183,7 +183,7 @@ describe("the receipt of a call that gave no answer", () => {
             ScriptedProvider.layer(Anthropic, [ScriptedProvider.fail("Overloaded")])
           ])
         )
-        const receipt = receipts.only()
+        const receipt = receipts.one()
         assert.strictEqual(receipt.outcome, "Overloaded")
         assert.isUndefined(receipt.provider)
         assert.isUndefined(receipt.model)
@@ -205,7 +205,7 @@ describe("the receipt of a call that gave no answer", () => {
           ScriptedProvider.layer(Anthropic, [ScriptedProvider.fail("InvalidRequest")])
         ])
       )
-      const receipt = receipts.only()
+      const receipt = receipts.one()
       assert.strictEqual(receipt.outcome, "InvalidRequest")
       assert.isUndefined(receipt.provider)
       assert.isUndefined(receipt.model)
@@ -251,8 +251,8 @@ describe("the receipt of a call that gave no answer", () => {
         Effect.exit
       )
       assert(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
-      assert.strictEqual(receipts.only().outcome, "defect")
-      assert.strictEqual(receipts.only().attempts[0]?.outcome, "defect")
+      assert.strictEqual(receipts.one().outcome, "defect")
+      assert.strictEqual(receipts.one().attempts[0]?.outcome, "defect")
     }))
 })
 

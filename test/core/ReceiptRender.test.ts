@@ -22,7 +22,7 @@ const printed = <E>(llm: Llm.Llm<E, OpenAi | Anthropic>, steps: {
     )
     yield* TestClock.adjust("1 hour")
     yield* Fiber.await(fiber)
-    return Receipt.render(receipts.only()).split("\n")
+    return Receipt.render(receipts.one()).split("\n")
   })
 
 describe("Receipt.render", () => {

@@ -25,7 +25,7 @@ const read = <A>(
     )
     yield* TestClock.adjust("1 minute")
     const value = yield* Fiber.join(fiber)
-    return { value, receipt: receipts.only(), calls: provider.calls }
+    return { value, receipt: receipts.one(), calls: provider.calls }
   })
 
 describe("the receipt of a stream", () => {
@@ -122,9 +122,9 @@ describe("the receipt of a stream", () => {
         yield* Fiber.interrupt(fiber)
         const exit = yield* Fiber.await(fiber)
         assert(Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause))
-        assert.strictEqual(receipts.only().outcome, "interrupted")
-        assert.strictEqual(receipts.only().provider, provider)
-        assert.strictEqual(receipts.only().attempts[0]?.outcome, "interrupted")
+        assert.strictEqual(receipts.one().outcome, "interrupted")
+        assert.strictEqual(receipts.one().provider, provider)
+        assert.strictEqual(receipts.one().attempts[0]?.outcome, "interrupted")
       }
     }))
 
@@ -138,8 +138,8 @@ describe("the receipt of a stream", () => {
         Effect.forkChild({ startImmediately: true })
       )
       yield* Fiber.interrupt(fiber)
-      assert.strictEqual(receipts.only().outcome, "interrupted")
-      assert.strictEqual(receipts.only().attempts[0]?.outcome, "success")
+      assert.strictEqual(receipts.one().outcome, "interrupted")
+      assert.strictEqual(receipts.one().attempts[0]?.outcome, "success")
     }))
 
   it.effect("is closed after the provider's stream is", () =>
@@ -191,6 +191,6 @@ describe("the receipt of a stream that is pulled by hand", () => {
         receipts.observe,
         Effect.provide(ScriptedProvider.layer(OpenAi, [ScriptedProvider.fail("Overloaded")]))
       )
-      assert.strictEqual(receipts.only().outcome, "Overloaded")
+      assert.strictEqual(receipts.one().outcome, "Overloaded")
     }))
 })

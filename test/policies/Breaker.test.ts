@@ -342,7 +342,7 @@ for (const [kind, ask] of Object.entries(kinds)) {
         yield* Effect.exit(ask(llm))
         yield* TestClock.adjust("1 second")
         yield* Effect.exit(receipts.observe(ask(llm)))
-        const receipt = receipts.only()
+        const receipt = receipts.one()
         assert.strictEqual(receipt.outcome, "CircuitOpen")
         assert.deepStrictEqual(receipt.attempts, [])
         assert.deepStrictEqual(receipt.events.map(({ atMillis, reason, type }) => [type, reason, atMillis]), [
@@ -359,7 +359,7 @@ for (const [kind, ask] of Object.entries(kinds)) {
         now.step = fails("Overloaded")
         yield* Effect.exit(ask(llm))
         yield* receipts.observe(ask(llm.pipe(Llm.orElse(other))))
-        assert.deepStrictEqual(receipts.only().events.map(({ reason, type }) => [type, reason]), [
+        assert.deepStrictEqual(receipts.one().events.map(({ reason, type }) => [type, reason]), [
           ["rejected", "CircuitOpen"],
           ["fallback", "CircuitOpen"]
         ])

@@ -100,7 +100,7 @@ for (const [name, fault] of Object.entries(faults)) {
           const { exit, millis } = yield* timed(probe.watch(receipts.observe(ask(allowing))))
           assert.strictEqual(yield* exit, "330 m")
           assert.strictEqual(millis, bound)
-          assert.deepStrictEqual(receipts.only().events, [])
+          assert.deepStrictEqual(receipts.one().events, [])
           assert.deepStrictEqual(logged.map(({ message }) => message), [
             "Breaker store unavailable, the call goes on unrecorded"
           ])
@@ -126,7 +126,7 @@ for (const [name, fault] of Object.entries(faults)) {
           assert.strictEqual(error.provider, "openai")
           assert.strictEqual(millis, bound)
           assert.strictEqual(calls.length, 0)
-          assert.deepStrictEqual(receipts.only().events.map(({ reason, type }) => [type, reason]), [
+          assert.deepStrictEqual(receipts.one().events.map(({ reason, type }) => [type, reason]), [
             ["rejected", "StoreUnavailable"]
           ])
           assert.strictEqual(logged.length, 1)

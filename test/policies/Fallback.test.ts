@@ -1,19 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Duration, Effect, Exit, Fiber, Redacted, Schedule, Schema } from "effect"
-import { Llm, LlmError, Plan } from "effect-bulwark"
+import { Llm, LlmError } from "effect-bulwark"
 import { ScriptedProvider } from "effect-bulwark/testing"
 import { TestClock } from "effect/testing"
 import { finish } from "../core/support/chunked.ts"
 import { full } from "../core/support/errors.ts"
 import * as Run from "../core/support/run.ts"
 import { Anthropic, anthropic, OpenAi, openai, question } from "../core/support/stack.ts"
+import { failing } from "../core/support/watch.ts"
 
 const kinds = { "a full answer": Run.text, "a stream": Run.stream } as const
 const other = ScriptedProvider.text("Bonjour")
-
-/** An `Llm` that fails with this, without asking anybody. */
-const failing = <E>(error: E): Llm.Llm<E, never> =>
-  Llm.make({ plan: Plan.policy("failing", { children: [] }), open: () => Effect.fail(error) })
 
 for (const [kind, run] of Object.entries(kinds)) {
   describe(`orElse: ${kind}`, () => {

@@ -5,11 +5,10 @@ import { ScriptedProvider } from "effect-bulwark/testing"
 import { full } from "../core/support/errors.ts"
 import * as Run from "../core/support/run.ts"
 import { anthropic, OpenAi, openai } from "../core/support/stack.ts"
+import { failing } from "../core/support/watch.ts"
 
 const kinds = { "a full answer": Run.text, "a stream": Run.stream } as const
 const once = Schedule.recurs(1)
-const failing = <E>(error: E): Llm.Llm<E, never> =>
-  Llm.make({ plan: Plan.policy("failing", { children: [] }), open: () => Effect.fail(error) })
 
 for (const [kind, run] of Object.entries(kinds)) {
   describe(`firstOf: ${kind}`, () => {

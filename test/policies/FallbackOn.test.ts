@@ -1,16 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Schema } from "effect"
-import { Llm, type LlmError, Plan } from "effect-bulwark"
+import { Llm, type LlmError } from "effect-bulwark"
 import { ScriptedProvider } from "effect-bulwark/testing"
 import { full } from "../core/support/errors.ts"
 import * as Run from "../core/support/run.ts"
 import { anthropic, openai } from "../core/support/stack.ts"
+import { failing } from "../core/support/watch.ts"
 
 const kinds = { "a full answer": Run.text, "a stream": Run.stream } as const
 const other = ScriptedProvider.text("Bonjour")
-
-const failing = <E>(error: E): Llm.Llm<E, never> =>
-  Llm.make({ plan: Plan.policy("failing", { children: [] }), open: () => Effect.fail(error) })
 
 for (const [kind, run] of Object.entries(kinds)) {
   describe(`orElseOn: ${kind}`, () => {

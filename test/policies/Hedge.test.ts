@@ -278,7 +278,7 @@ describe("of two requests for a stream", () => {
       yield* TestClock.adjust("1 minute")
       assert.deepStrictEqual(yield* Fiber.join(fiber), ["a"])
       assert.deepStrictEqual(Run.outcomes(provider.calls), ["interrupted", "interrupted"])
-      assert.strictEqual(receipts.only().outcome, "interrupted")
+      assert.strictEqual(receipts.one().outcome, "interrupted")
       assert.strictEqual(probe.timers() + probe.fibers(), 0)
     }))
 })
@@ -311,8 +311,8 @@ describe("a caller who goes away", () => {
           assert.isUndefined(fiber.pollUnsafe())
           yield* Fiber.interrupt(fiber)
           assert.deepStrictEqual(Run.outcomes(provider.calls), outcomes)
-          assert.strictEqual(receipts.only().outcome, "interrupted")
-          assert.deepStrictEqual(attempts(receipts.only()), outcomes)
+          assert.strictEqual(receipts.one().outcome, "interrupted")
+          assert.deepStrictEqual(attempts(receipts.one()), outcomes)
           assert.strictEqual(probe.timers() + probe.fibers(), 0)
           yield* TestClock.adjust("1 hour")
           assert.strictEqual(provider.calls.length, outcomes.length)
@@ -460,7 +460,7 @@ describe("at one and the same moment", () => {
           yield* settle
           yield* TestClock.adjust(1_000)
           yield* Fiber.join(fiber)
-          const receipt = receipts.only()
+          const receipt = receipts.one()
           const winner = receipt.finishReason === "stop" ? 0 : 1
           assert.strictEqual(receipt.attempts[winner]?.outcome, "success")
           if (kind === "a stream") {
@@ -518,7 +518,7 @@ describe("at one and the same moment", () => {
           yield* latch.open
           yield* Fiber.join(fiber)
           assert.strictEqual(provider.calls.length, 1)
-          assert.deepStrictEqual(receipts.only().events, [])
+          assert.deepStrictEqual(receipts.one().events, [])
         }))
     }
   }

@@ -145,13 +145,13 @@ for (const [kind, ask] of Object.entries(kinds)) {
           queued: 1,
           retryAfter: undefined
         })
-        assert.deepStrictEqual(receipts.only().events, [{
+        assert.deepStrictEqual(receipts.one().events, [{
           type: "rejected",
           atMillis: 0,
           afterAttempts: 0,
           reason: "Saturated"
         }])
-        assert.deepStrictEqual(receipts.only().attempts, [])
+        assert.deepStrictEqual(receipts.one().attempts, [])
         yield* TestClock.adjust("10 seconds")
         yield* Fiber.joinAll(fibers)
         assert.strictEqual(calls.length, 2)

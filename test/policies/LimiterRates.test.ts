@@ -152,7 +152,7 @@ describe("requests per minute", () => {
       yield* TestClock.adjust("30 seconds")
       yield* Fiber.join(fiber)
       assert.deepStrictEqual(other.calls.map((call) => call.at), [0])
-      assert.deepStrictEqual(receipts.only().events.map((event) => [event.type, event.reason]), [
+      assert.deepStrictEqual(receipts.one().events.map((event) => [event.type, event.reason]), [
         ["rejected", "Saturated"],
         ["fallback", "Saturated"]
       ])
@@ -986,7 +986,7 @@ describe("a store", () => {
         const error = yield* Effect.flip(receipts.observe(text(strict)))
         assert(error instanceof LlmError.StoreUnavailable)
         assert.deepStrictEqual([error.store, error.operation, error.provider], ["limiter", "take requests", "openai"])
-        assert.deepStrictEqual(receipts.only().events.map((event) => [event.type, event.reason]), [
+        assert.deepStrictEqual(receipts.one().events.map((event) => [event.type, event.reason]), [
           ["rejected", "StoreUnavailable"]
         ])
         assert.strictEqual(calls.length, 2)

@@ -6,24 +6,11 @@ import { LanguageModel, Tool, Toolkit } from "effect/ai"
 import { chunked, cut, delta, finish } from "../core/support/chunked.ts"
 import * as Run from "../core/support/run.ts"
 import { Anthropic, anthropic, collect, OpenAi, openai, question } from "../core/support/stack.ts"
+import { described, interruption, tapped, watched } from "../core/support/watch.ts"
 
 const broken = ScriptedProvider.breakOff(["330", " m"])
 const other = ScriptedProvider.text(["Bon", "jour"])
 const restarted = openai.pipe(Resume.restart(anthropic))
-
-/** Keeps the parts as they are handed on, before they are decoded. */
-const tapped = <E, R>(self: Llm.Llm<E, R>) => {
-  const parts: Array<Part.Part> = []
-  const llm = Llm.make({
-    plan: self.plan,
-    open: (call) =>
-      Effect.map(
-        self.open(call),
-        (opened) => Opened.mapFlow(opened, Stream.tap((part) => Effect.sync(() => parts.push(part))))
-      )
-  })
-  return { llm, parts }
-}
 
 /** One permit, and one permission for something extra; anew for each call. */
 const provided = <E>(
@@ -40,21 +27,6 @@ const provided = <E>(
         (context) => Effect.provideContext(llm.open(call), context)
       )
   })
-
-const interruption = (exit: Exit.Exit<unknown, unknown>): LlmError.StreamInterrupted => {
-  const error = Exit.isFailure(exit) ? exit.cause.reasons[0] : undefined
-  assert(error?._tag === "Fail" && error.error instanceof LlmError.StreamInterrupted, "it is not interrupted")
-  return error.error
-}
-
-/** What there is to know of an interruption. */
-const described = (error: LlmError.StreamInterrupted) => ({
-  provider: error.provider,
-  partial: Redacted.value(error.partial),
-  reason: error.reason,
-  failure: error.failure?._tag,
-  usage: error.usage
-})
 
 describe("Resume.restart: a new answer", () => {
   it.effect("follows a retraction, and is all that is left", () =>
@@ -101,16 +73,8 @@ describe("Resume.restart: a new answer", () => {
 
   it.effect("is asked the same question, as a call of its own", () =>
     Effect.gen(function*() {
-      const calls: Array<Call.Call> = []
-      const watched = Llm.make({
-        plan: anthropic.plan,
-        open: (call) =>
-          Effect.suspend(() => {
-            calls.push(call)
-            return anthropic.open(call)
-          })
-      })
-      const ran = yield* Run.parts(Resume.restart(openai, watched), { openai: [broken], anthropic: [other] })
+      const { calls, llm } = watched(anthropic)
+      const ran = yield* Run.parts(Resume.restart(openai, llm), { openai: [broken], anthropic: [other] })
       assert.deepStrictEqual(ran.anthropic[0]?.request.prompt, ran.openai[0]?.request.prompt)
       assert.strictEqual(calls[0]?.openBy, undefined)
       assert.strictEqual(calls[0]?.continues, undefined)

@@ -1,57 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Exit, Layer, Redacted, Schema, Stream } from "effect"
-import { type Call, Llm, LlmError, Opened, Part, Resume } from "effect-bulwark"
+import { Duration, Effect, Exit, Layer, Schema, Stream } from "effect"
+import { Llm, Opened, Part, Resume } from "effect-bulwark"
 import { ScriptedProvider } from "effect-bulwark/testing"
 import { LanguageModel, Prompt, Tool, Toolkit } from "effect/ai"
 import { delta, finish } from "../core/support/chunked.ts"
 import * as Run from "../core/support/run.ts"
 import { Anthropic, anthropic, collect, OpenAi, openai, question } from "../core/support/stack.ts"
+import { described, interruption, tapped, watched } from "../core/support/watch.ts"
 
 const broken = ScriptedProvider.breakOff(["It is", " 330 "])
 const rest = ScriptedProvider.text(["metres", " high."])
 const continued = openai.pipe(Resume.continue(anthropic))
-
-/** Keeps the parts as they are handed on, before they are decoded. */
-const tapped = <E, R>(self: Llm.Llm<E, R>) => {
-  const parts: Array<Part.Part> = []
-  const llm = Llm.make({
-    plan: self.plan,
-    open: (call) =>
-      Effect.map(
-        self.open(call),
-        (opened) => Opened.mapFlow(opened, Stream.tap((part) => Effect.sync(() => parts.push(part))))
-      )
-  })
-  return { llm, parts }
-}
-
-/** Keeps the calls that are passed down. */
-const watched = <E, R>(self: Llm.Llm<E, R>) => {
-  const calls: Array<Call.Call> = []
-  const llm = Llm.make({
-    plan: self.plan,
-    open: (call) =>
-      Effect.suspend(() => {
-        calls.push(call)
-        return self.open(call)
-      })
-  })
-  return { llm, calls }
-}
-
-const interruption = (exit: Exit.Exit<unknown, unknown>): LlmError.StreamInterrupted => {
-  const error = Exit.isFailure(exit) ? exit.cause.reasons[0] : undefined
-  assert(error?._tag === "Fail" && error.error instanceof LlmError.StreamInterrupted, "it is not interrupted")
-  return error.error
-}
-
-const described = (error: LlmError.StreamInterrupted) => ({
-  provider: error.provider,
-  partial: Redacted.value(error.partial),
-  reason: error.reason,
-  failure: error.failure?._tag,
-  usage: error.usage
-})
 
 /** The messages that a request ends with, by role and text. */
 const messages = (call: ScriptedProvider.SeenCall | undefined) =>

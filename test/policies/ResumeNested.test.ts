@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Exit, Fiber, Redacted, Schedule, Stream } from "effect"
-import { Llm, LlmError, Resume } from "effect-bulwark"
+import { Llm, Resume } from "effect-bulwark"
 import { Provider } from "effect-bulwark/providers"
 import { ScriptedProvider } from "effect-bulwark/testing"
 import { TestClock } from "effect/testing"
@@ -19,6 +19,7 @@ import {
   openai,
   question
 } from "../core/support/stack.ts"
+import { interruption } from "../core/support/watch.ts"
 
 class Groq extends Provider.Service<Groq>()("groq") {}
 
@@ -27,10 +28,8 @@ const second = Duration.seconds(1)
 const broken = ScriptedProvider.breakOff(["It is", " 330 "])
 const other = ScriptedProvider.text(["330", " metres."])
 
-const interruption = (exit: Exit.Exit<unknown, unknown>) => {
-  const error = Exit.isFailure(exit) ? exit.cause.reasons[0] : undefined
-  assert(error?._tag === "Fail" && error.error instanceof LlmError.StreamInterrupted, "it is not interrupted")
-  const { failure, partial, provider, reason } = error.error
+const interrupted = (exit: Exit.Exit<unknown, unknown>) => {
+  const { failure, partial, provider, reason } = interruption(exit)
   return {
     provider,
     partial: Redacted.value(partial),
@@ -70,7 +69,7 @@ describe("the limit over all", () => {
           openai: [broken],
           anthropic: [ScriptedProvider.silence]
         })
-        assert.deepStrictEqual(interruption(ran.exit), {
+        assert.deepStrictEqual(interrupted(ran.exit), {
           provider: "openai",
           partial: "It is 330 ",
           reason: "timedOut",
@@ -97,7 +96,7 @@ describe("the limit over all", () => {
             openai: [broken, ScriptedProvider.silence],
             anthropic: (_, index) => index === 0 ? ScriptedProvider.fail("Overloaded") : ScriptedProvider.silence
           })
-          assert.deepInclude(interruption(ran.exit), { partial: "It is 330 ", failure: "TimedOut total" })
+          assert.deepInclude(interrupted(ran.exit), { partial: "It is 330 ", failure: "TimedOut total" })
           assert.strictEqual(ran.receipt.timings.totalMillis, 5_000)
           assert.strictEqual(ran.probe.timers() + ran.probe.fibers(), 0)
         }
@@ -110,7 +109,7 @@ describe("the limit over all", () => {
           anthropic: [ScriptedProvider.breakOff(["It is 330 metres"], "stall", { between: second })]
         })
         // Of an answer that was begun again only the new one; of one text, all that was delivered, and that once.
-        assert.deepStrictEqual(interruption(ran.exit), {
+        assert.deepStrictEqual(interrupted(ran.exit), {
           provider: "anthropic",
           partial: "It is 330 metres",
           reason: "timedOut",
@@ -140,7 +139,7 @@ describe("the limit over all", () => {
           )
           yield* TestClock.adjust("1 minute")
           const exit = yield* Fiber.join(fiber)
-          if (name === "continue" && that === template) assert.strictEqual(interruption(exit).partial, "It is 330 ")
+          if (name === "continue" && that === template) assert.strictEqual(interrupted(exit).partial, "It is 330 ")
           else assert.isTrue(Exit.isSuccess(exit))
         }
       }))
@@ -154,7 +153,7 @@ describe("the limit over all", () => {
         anthropic: [ScriptedProvider.text(words, { between: "900 millis" })]
       })
       assert.strictEqual(ran.shown.slice(3).join(""), "0 1 2 3 4 ")
-      assert.deepInclude(interruption(ran.exit), { partial: "0 1 2 3 4 ", failure: "TimedOut total" })
+      assert.deepInclude(interrupted(ran.exit), { partial: "0 1 2 3 4 ", failure: "TimedOut total" })
     }))
 })
 
@@ -211,7 +210,7 @@ describe("restart and continue", () => {
       // And it is gone on with from one place only.
       const twice = openai.pipe(Resume.continue(anthropic.pipe(Resume.continue(openai))))
       const left = yield* Run.parts(twice, { openai: [broken], anthropic: [ScriptedProvider.breakOff("metres")] })
-      assert.deepInclude(interruption(left.exit), { provider: "anthropic", partial: "It is 330 metres" })
+      assert.deepInclude(interrupted(left.exit), { provider: "anthropic", partial: "It is 330 metres" })
     }))
 
   it.effect("go on with whatever a fallback opens", () =>
@@ -252,7 +251,7 @@ describe("restart and continue", () => {
     Effect.gen(function*() {
       const truncated = ScriptedProvider.text(["330", " metres"], { finishReason: "length" })
       const around = yield* Run.parts(Llm.whole(both.restart), { openai: [broken], anthropic: [truncated] })
-      assert.deepInclude(interruption(around.exit), {
+      assert.deepInclude(interrupted(around.exit), {
         provider: "anthropic",
         partial: "330 metres",
         reason: "truncated"
@@ -262,7 +261,7 @@ describe("restart and continue", () => {
         openai: [broken],
         anthropic: [ScriptedProvider.text(["It is 330", " metres"], { finishReason: "length" })]
       })
-      assert.deepInclude(interruption(continued.exit), { partial: "It is 330 metres", reason: "truncated" })
+      assert.deepInclude(interrupted(continued.exit), { partial: "It is 330 metres", reason: "truncated" })
     }))
 
   it.effect("say so where a hedge stands around them", () =>
@@ -321,8 +320,8 @@ describe("whoever leaves", () => {
             outcomes,
             stage === "the first answer" ? ["interrupted"] : ["StreamInterrupted", "interrupted"]
           )
-          assert.strictEqual(receipts.only().outcome, "interrupted")
-          assert.strictEqual(receipts.only().attempts.at(-1)?.outcome, "interrupted")
+          assert.strictEqual(receipts.one().outcome, "interrupted")
+          assert.strictEqual(receipts.one().attempts.at(-1)?.outcome, "interrupted")
         }))
     }
 

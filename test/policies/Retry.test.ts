@@ -291,7 +291,7 @@ describe("a failed attempt", () => {
       yield* TestClock.adjust("1 hour")
       assert.strictEqual(provider.calls.length, 1)
       assert.deepStrictEqual(log, ["0 acquire 0", "0 release 0"])
-      assert.strictEqual(receipts.only().outcome, "interrupted")
+      assert.strictEqual(receipts.one().outcome, "interrupted")
     }))
 
   it.effect("is what the call fails with when the attempts are used up: the last one's own error", () =>

@@ -177,7 +177,7 @@ describe("a retry", () => {
       )
       yield* TestClock.adjust("5 seconds")
       yield* Fiber.interrupt(fiber)
-      assert.strictEqual(receipts.only().outcome, "interrupted")
+      assert.strictEqual(receipts.one().outcome, "interrupted")
       assert.strictEqual(probe.timers() + probe.fibers(), 0)
     }))
 })

@@ -21,8 +21,9 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Messages from "./support/messagesWire.ts"
 import * as Replay from "./support/replayServer.ts"
+import { P } from "./support/request.ts"
 import * as Responses from "./support/responsesWire.ts"
-import { overSockets, P, type Words } from "./support/socketSuite.ts"
+import { overSockets, type Words } from "./support/socketSuite.ts"
 import * as Wire from "./support/wire.ts"
 
 interface Options {

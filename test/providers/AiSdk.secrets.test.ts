@@ -12,7 +12,8 @@ import * as Redacted from "effect/Redacted"
 import { inspect } from "node:util"
 import { v4, whole } from "./support/aiSdkModel.ts"
 import * as Messages from "./support/messagesWire.ts"
-import { type Adapter, commonPlants, echo, error, keepsSecrets, key, P } from "./support/secretsSuite.ts"
+import { P } from "./support/request.ts"
+import { type Adapter, commonPlants, echo, error, keepsSecrets, key } from "./support/secretsSuite.ts"
 import * as Wire from "./support/wire.ts"
 
 type Given = Parameters<Adapter>[0]

@@ -11,7 +11,8 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { inspect } from "node:util"
-import { asked, askedV3, outdated, P, request, textAnswer, v3, v4, whole } from "./support/aiSdkModel.ts"
+import { asked, askedV3, outdated, P, textAnswer, v3, v4, whole } from "./support/aiSdkModel.ts"
+import { request } from "./support/request.ts"
 
 describe("sources", () => {
   it.effect("one model answers to its own name only", () =>
@@ -62,7 +63,7 @@ describe("sources", () => {
 
   it("may count quotas by model", () => {
     const domain = (quotaDomain?: "account" | "model") =>
-      AiSdk.make("p", v4({}).model, { quotaDomain }).quotaDomain?.(request)
+      AiSdk.make("p", v4({}).model, { quotaDomain }).quotaDomain?.(request())
     assert.deepStrictEqual([domain(), domain("account"), domain("model")], [undefined, undefined, "model-x"])
   })
 })

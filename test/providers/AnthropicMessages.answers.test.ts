@@ -91,7 +91,7 @@ describe("streams", () => {
       assert.strictEqual(text(parts), "one")
       assert.strictEqual(ofType(parts, "response-metadata").length, 1)
       const own = finishOf(parts).metadata?.["anthropic"] as { readonly [field: string]: unknown }
-      assert.deepStrictEqual(own["ignoredBlocks"], ["server_tool_use"])
+      assert.deepStrictEqual(own["ignoredParts"], ["server_tool_use"])
       assert.strictEqual(own["malformedChunks"], 1)
     }))
 

@@ -3,7 +3,8 @@
  */
 import { AnthropicMessages } from "effect-bulwark/providers"
 import * as Wire from "./support/messagesWire.ts"
-import { commonPlants, echo, error, keepsSecrets, key, P } from "./support/secretsSuite.ts"
+import { P } from "./support/request.ts"
+import { commonPlants, echo, error, keepsSecrets, key } from "./support/secretsSuite.ts"
 
 keepsSecrets((options) => AnthropicMessages.layer(P, options), {
   ...commonPlants,

@@ -72,7 +72,7 @@ describe("model", () => {
       for (const count of [1, 3]) {
         const error = yield* Effect.flip(Embedding.embedMany(plain, texts(count))).pipe(Effect.provide(silent))
         assert(error._tag === "InvalidRequest")
-        assert.include(error.message, "embeds nothing")
+        assert.include(error.message, "embeds nothing: ask one that has an `embedder`")
         assert.strictEqual(error.provider, "p")
         assert.strictEqual(error.model, "m")
       }

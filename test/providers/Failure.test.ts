@@ -34,6 +34,15 @@ describe("Failure", () => {
       assert.deepStrictEqual("retryAfter" in error && error.retryAfter, Duration.seconds(7))
     }))
 
+  it.effect("names of headers may be written in either case", () =>
+    Effect.gen(function*() {
+      const headers = { "Retry-After": "7", "X-Request-Id": "req-1", "X-Should-Retry": undefined }
+      const error = yield* Effect.flip(Failure.fromResponse({ ...origin, status: 429, headers, body: "" }))
+      assert(error._tag === "RateLimited")
+      assert.deepStrictEqual(error.retryAfter, Duration.seconds(7))
+      assert.strictEqual(error.requestId, "req-1")
+    }))
+
   it.effect("an error inside an answer is an object that holds it, the error itself, or a text", () =>
     Effect.gen(function*() {
       for (

@@ -10,7 +10,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import { embeds } from "./support/embedSuite.ts"
 import * as Replay from "./support/replayServer.ts"
-import { P } from "./support/secretsSuite.ts"
+import { P } from "./support/request.ts"
 
 const batch = (...vectors: ReadonlyArray<unknown>): string =>
   JSON.stringify({ embeddings: vectors.map((values) => ({ values })) })
@@ -117,14 +117,6 @@ describe("requests", () => {
       })
       assert.deepStrictEqual(plain.requests.map(sent), [{ content: { parts: [{ text: "a" }] } }])
     }))
-
-  it("are refused in a way that is none", () => {
-    assert.throws(
-      () => Gemini.layer(P, { embeddings: "many" as "batch" }),
-      RangeError,
-      "Gemini: `embeddings` must be \"batch\" or \"single\", got \"many\""
-    )
-  })
 })
 
 // The client says whose words they are, which for an embedding means nothing.

@@ -2,23 +2,23 @@
  * What the Gemini API does over real sockets.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Llm, type LlmError } from "effect-bulwark"
+import { Llm } from "effect-bulwark"
 import { Gemini } from "effect-bulwark/providers"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
-import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
-import * as Tracer from "effect/Tracer"
-import { inspect } from "node:util"
 import * as Wire from "./support/geminiWire.ts"
+import { ask, loopback, read, showsNoKey } from "./support/loopback.ts"
 import * as Replay from "./support/replayServer.ts"
-import { overSockets, P } from "./support/socketSuite.ts"
+import { llm, P } from "./support/request.ts"
+import { overSockets } from "./support/socketSuite.ts"
+
+const isStreamed = ({ url }: Replay.Recorded): boolean => url.includes(":streamGenerateContent")
 
 overSockets((options) => Gemini.layer(P, options), {
   path: "/models/model-x:generateContent",
-  isStreamed: ({ url }) => url.includes(":streamGenerateContent"),
+  isStreamed,
   answer: Wire.textAnswer,
   stream: Wire.streamOf,
   begun: Wire.begun,
@@ -26,45 +26,19 @@ overSockets((options) => Gemini.layer(P, options), {
   error: Wire.event(Wire.error(500, "INTERNAL"))
 })
 
-const llm = Llm.model(P, "model-x")
+const { failing, provide, requestOf } = loopback(
+  (options: Gemini.Options) => Gemini.layer(P, options),
+  Wire.textAnswer("hi")
+)
 
-const ask = Llm.generateText(llm, { prompt: "Hello?" })
-
-const read = Stream.runDrain(Llm.streamText(llm, { prompt: "Hello?" }))
-
-const provide = (server: Replay.ReplayServer, options: Gemini.Options = {}) =>
-  Effect.provide(
-    Gemini.layer(P, { ...options, baseUrl: server.url + (options.baseUrl ?? "") }).pipe(
-      Layer.provide(FetchHttpClient.layer)
-    ),
-    { local: true }
-  )
-
-/** The failure of a call that a server answers like this. */
-const failing = (reply: Parameters<typeof Replay.reply>[0], options: Gemini.Options = {}, mode = ask as typeof read) =>
-  Effect.gen(function*() {
-    const server = yield* Replay.make
-    server.onRequest(Replay.reply(reply))
-    const error: LlmError.ProviderError = yield* mode.pipe(Effect.flip, provide(server, options))
-    assert.strictEqual(server.requests.length, 1)
-    return error
-  })
+showsNoKey(Gemini.make, {
+  keyHeader: ["x-goog-api-key", ""],
+  isStreamed,
+  answer: Wire.textAnswer("hi"),
+  stream: Wire.streamOf("hi")
+})
 
 describe("requests", () => {
-  const requestOf = (
-    options: Gemini.Options,
-    run: Effect.Effect<unknown, LlmError.ProviderError, P> = ask,
-    body = Wire.textAnswer("hi")
-  ) =>
-    Effect.gen(function*() {
-      const server = yield* Replay.make
-      server.onRequest(Replay.reply({ body }))
-      yield* run.pipe(provide(server, options), Effect.withSpan("outer"))
-      const [request] = server.requests
-      assert(request !== undefined)
-      return request
-    })
-
   it.effect("carry the key in a header, and no trace", () =>
     Effect.gen(function*() {
       const request = yield* requestOf({ apiKey: Redacted.make("AIza-1") })
@@ -121,7 +95,7 @@ describe("bounds", () => {
   it.effect("a list of chunks is read up to `maxBodyBytes`", () =>
     Effect.gen(function*() {
       const body = JSON.stringify([Wire.chunk([Wire.text("x".repeat(5000))]), Wire.finished([])])
-      for (const mode of [ask as typeof read, read]) {
+      for (const mode of [ask, read]) {
         const error = yield* failing({ body, cuts: 500 }, { maxBodyBytes: 1000 }, mode)
         assert(error._tag === "MalformedResponse")
         assert.include(error.problem, "maxBodyBytes")
@@ -189,7 +163,7 @@ describe("errors", () => {
     it.effect(`${index}: ${String(code)} ${String(status)} is ${tag}: ${String(message)}`, () =>
       Effect.gen(function*() {
         for (const body of [error, [error]]) {
-          for (const mode of [ask as typeof read, read]) {
+          for (const mode of [ask, read]) {
             const failure = yield* failing({ status: Number(code), body: JSON.stringify(body) }, {}, mode)
             assert.strictEqual(failure._tag, tag)
             assert.strictEqual(failure.status, code)
@@ -258,44 +232,5 @@ describe("errors", () => {
       assert(invalid._tag === "InvalidRequest")
       assert.strictEqual(invalid.code, "INVALID_ARGUMENT")
       assert.strictEqual(invalid.parameter, "generation_config.temperature")
-    }))
-})
-
-describe("what is seen", () => {
-  it.effect("of the provider, its URLs and its spans has no key", () =>
-    Effect.gen(function*() {
-      const spans: Array<Tracer.Span> = []
-      const server = yield* Replay.make
-      server.onRequest((request, response) =>
-        Replay.reply({ body: request.url.includes("alt=sse") ? Wire.streamOf("hi") : Wire.textAnswer("hi") })(
-          request,
-          response
-        )
-      )
-      const key = "AIzaPlanted1234567890"
-      const provider = yield* Gemini.make("p", { baseUrl: server.url, apiKey: Redacted.make(key) }).pipe(
-        Effect.provide(FetchHttpClient.layer)
-      )
-      yield* Effect.andThen(ask, read).pipe(
-        Effect.provideService(P, provider),
-        Effect.provideService(
-          Tracer.Tracer,
-          Tracer.make({
-            span: (options) => {
-              const span = new Tracer.NativeSpan(options)
-              spans.push(span)
-              return span
-            }
-          })
-        )
-      )
-      assert.strictEqual(server.requests.length, 2)
-      for (const { headers, url } of server.requests) {
-        assert.strictEqual(headers["x-goog-api-key"], key)
-        assert.notInclude(url, key)
-      }
-      assert.notInclude(inspect(provider, { depth: 12, showHidden: true }), key)
-      assert.isAtLeast(spans.filter(({ kind }) => kind === "client").length, 2)
-      assert.notInclude(inspect(spans, { depth: 12, showHidden: true }), key)
     }))
 })

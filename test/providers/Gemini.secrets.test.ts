@@ -3,7 +3,8 @@
  */
 import { Gemini } from "effect-bulwark/providers"
 import * as Wire from "./support/geminiWire.ts"
-import { commonPlants, echo, error, keepsSecrets, key, P } from "./support/secretsSuite.ts"
+import { P } from "./support/request.ts"
+import { commonPlants, echo, error, keepsSecrets, key } from "./support/secretsSuite.ts"
 
 const details = [
   { "@type": "type.googleapis.com/google.rpc.ErrorInfo", reason: key, metadata: { key } },

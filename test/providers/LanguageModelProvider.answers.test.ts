@@ -4,12 +4,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Redacted, Schema, Stream } from "effect"
 import { Llm, type LlmError, type Part } from "effect-bulwark"
-import { LanguageModelProvider, type Provider } from "effect-bulwark/providers"
-import { AiError, LanguageModel, Prompt, type Response, Telemetry, Tool } from "effect/ai"
+import { LanguageModelProvider } from "effect-bulwark/providers"
+import { AiError, LanguageModel, type Response, Telemetry, Tool } from "effect/ai"
 import { toCodecAnthropic } from "effect/ai/AnthropicStructuredOutput"
 import { toCodecOpenAI } from "effect/ai/OpenAiStructuredOutput"
 import * as Answers from "../core/support/answers.ts"
 import { collect } from "../core/support/stack.ts"
+import { request } from "./support/request.ts"
 import { finish, llm, modelOf, P, question, type Script } from "./support/scriptedModel.ts"
 
 const anything = { parameters: Schema.Unknown, success: Schema.Unknown, failure: Schema.Unknown } as const
@@ -19,24 +20,17 @@ const tools: ReadonlyArray<Tool.Any> = [
   Tool.make("Lookup", { ...anything, failureMode: "return" })
 ]
 
-const request: Provider.Request = {
-  model: "m",
-  prompt: Prompt.make("Hello?"),
-  tools,
-  toolChoice: "auto",
-  responseFormat: { type: "text" },
-  settings: {}
-}
+const asked = request({ tools })
 
 const providerOf = (script: Script) => Effect.provide(LanguageModelProvider.make("p"), modelOf(script))
 
 const whole = (parts: ReadonlyArray<Response.PartEncoded>) =>
-  Effect.flatMap(providerOf({ whole: () => Effect.succeed([...parts]) }), (provider) => provider.whole(request))
+  Effect.flatMap(providerOf({ whole: () => Effect.succeed([...parts]) }), (provider) => provider.whole(asked))
 
 const streamed = (parts: ReadonlyArray<Response.StreamPartEncoded>) =>
   Effect.flatMap(
     providerOf({ stream: () => Stream.fromIterable(parts) }),
-    (provider) => Stream.runCollect(provider.stream(request))
+    (provider) => Stream.runCollect(provider.stream(asked))
   )
 
 /** What says no more than its absence is not sent along. */
@@ -79,7 +73,7 @@ describe("parts", () => {
             [{ type: "text-end", id: "0" }, finish]
           )
       })
-      yield* Stream.runForEachArray(provider.stream(request), (parts) => Effect.sync(() => chunks.push(parts.length)))
+      yield* Stream.runForEachArray(provider.stream(asked), (parts) => Effect.sync(() => chunks.push(parts.length)))
       assert.deepStrictEqual(chunks, [2, 1, 2])
     }))
 
@@ -106,7 +100,7 @@ describe("parts", () => {
         finish
       ]
       const provider = yield* providerOf({ whole: () => Effect.succeed(parts) })
-      const arrived = yield* provider.whole({ ...request, tools: [Clock] })
+      const arrived = yield* provider.whole(request({ tools: [Clock] }))
       assert.deepStrictEqual<unknown>(JSON.parse(JSON.stringify(arrived)), JSON.parse(JSON.stringify(parts)))
     }))
 
@@ -270,7 +264,7 @@ describe("JSON of a schema", () => {
       const call = { type: "tool-call", id: "1", name: "Weather", params: 1 } as const
       const provider = yield* providerOf({ whole: () => Effect.succeed([call, finish]) })
       const responseFormat = { type: "json", objectName: "person", schema } as const
-      assert.deepStrictEqual<unknown>(yield* provider.whole({ ...request, responseFormat }), [call, finish])
+      assert.deepStrictEqual<unknown>(yield* provider.whole(request({ tools, responseFormat })), [call, finish])
     }))
 
   it.effect("leaves the caller's transformer of spans in force", () =>

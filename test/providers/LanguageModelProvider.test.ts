@@ -8,6 +8,7 @@ import { LanguageModelProvider, OpenAiChat } from "effect-bulwark/providers"
 import { Chat, type LanguageModel, Prompt, ResponseIdTracker, Tool, Toolkit } from "effect/ai"
 import { FetchHttpClient } from "effect/http"
 import * as Schema from "effect/Schema"
+import { request } from "./support/request.ts"
 import { asks, failureOf, finish, llm, modelOf, P, question, saying, type Script } from "./support/scriptedModel.ts"
 
 const serving = (script: Script, options?: LanguageModelProvider.Options) =>
@@ -47,14 +48,7 @@ describe("one model", () => {
   it.effect("is made by hand under any name", () =>
     Effect.gen(function*() {
       const provider = yield* Effect.provide(LanguageModelProvider.make("by hand"), modelOf({}))
-      const error = yield* failureOf(provider.whole({
-        model: "m",
-        prompt: Prompt.make("Hello?"),
-        tools: [],
-        toolChoice: "auto",
-        responseFormat: { type: "text" },
-        settings: { seed: 1 }
-      }))
+      const error = yield* failureOf(provider.whole(request({ settings: { seed: 1 } })))
       assert.strictEqual(error.provider, "by hand")
     }))
 
@@ -160,15 +154,7 @@ describe("what a request says", () => {
         { role: "tool", content: [{ type: "tool-approval-response", approvalId: "a", approved: true }] }
       ])
       const withTools = (tools: ReadonlyArray<Tool.Any>) =>
-        Effect.flatMap(P, (provider) =>
-          provider.whole({
-            model: "m",
-            prompt,
-            tools,
-            toolChoice: "auto",
-            responseFormat: { type: "text" },
-            settings: {}
-          }))
+        Effect.flatMap(P, (provider) => provider.whole(request({ prompt, tools })))
       for (const tools of [[], [Weather]]) {
         const error = yield* failureOf(withTools(tools)).pipe(Effect.provide(serving(saying("no"))))
         assert(error._tag === "InvalidRequest")
@@ -270,6 +256,7 @@ describe("settings", () => {
         const error = yield* failureOf(run).pipe(Effect.provide(layer))
         assert(error._tag === "InvalidRequest")
         assert.strictEqual(error.parameter, "seed")
+        assert.include(error.message, "pass it on with `withRequest` and name it in `settings`")
       }
       for (const [, run] of asksWith({ stop: [], extra: {}, seed: undefined })) yield* Effect.provide(run, layer)
     }))

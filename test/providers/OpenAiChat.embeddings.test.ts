@@ -10,7 +10,7 @@ import * as Redacted from "effect/Redacted"
 import OpenAI from "openai"
 import { embeds } from "./support/embedSuite.ts"
 import * as Replay from "./support/replayServer.ts"
-import { P } from "./support/secretsSuite.ts"
+import { P } from "./support/request.ts"
 
 const base64 = (...numbers: ReadonlyArray<number>): string =>
   Buffer.from(new Uint8Array(Float32Array.from(numbers).buffer)).toString("base64")

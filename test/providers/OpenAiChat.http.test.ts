@@ -13,11 +13,12 @@ import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
 import type { ServerResponse } from "node:http"
+import { makeSpans } from "../support/observe.ts"
+import { loopback, showsNoKey } from "./support/loopback.ts"
 import * as Replay from "./support/replayServer.ts"
-import { overSockets, P } from "./support/socketSuite.ts"
+import { llm, P } from "./support/request.ts"
+import { failure, overSockets } from "./support/socketSuite.ts"
 import * as Wire from "./support/wire.ts"
-
-const llm = Llm.model(P, "model-x")
 
 const provider = (
   server: Replay.ReplayServer,
@@ -31,21 +32,23 @@ const read = Llm.streamText(llm, { prompt: "Hello?" })
 
 const words = Stream.runCollect(Llm.textDeltas(read))
 
-/** The failure of a call, whole or streamed. */
-const failure = (
-  run: Effect.Effect<unknown, LlmError.ProviderError, P>,
-  layer: Layer.Layer<P>
-): Effect.Effect<LlmError.ProviderError> =>
-  run.pipe(Effect.flip, Effect.provide(layer, { local: true }), Effect.catch(() => Effect.die("it has not failed")))
+const isStreamed = ({ body }: Replay.Recorded): boolean => body.includes("\"stream\":true")
 
 overSockets((options) => OpenAiChat.layer(P, options), {
   path: "/chat/completions",
-  isStreamed: ({ body }) => body.includes("\"stream\":true"),
+  isStreamed,
   answer: (content) => Wire.answer({ content }),
   stream: Wire.streamOf,
   begun: (...words) => words.map(Wire.textChunk).join(""),
   finished: (...words) => words.map(Wire.textChunk).join("") + Wire.finishChunk(),
   error: Wire.event({ error: { message: "no", code: 500 } })
+})
+
+showsNoKey(OpenAiChat.make, {
+  keyHeader: ["authorization", "Bearer "],
+  isStreamed,
+  answer: Wire.answer({ content: "hi" }),
+  stream: Wire.streamOf("hi")
 })
 
 describe("what the application has set for fetch", () => {
@@ -81,23 +84,14 @@ describe("what the application has set for fetch", () => {
 })
 
 describe("requests", () => {
-  const requestOf = (options: OpenAiChat.Options, run: Effect.Effect<unknown, LlmError.ProviderError, P> = ask) =>
-    Effect.gen(function*() {
-      const server = yield* Replay.make
-      server.onRequest(Replay.reply({ body: Wire.answer({ content: "hi" }) }))
-      const { baseUrl, ...rest } = options
-      yield* run.pipe(
-        Effect.provide(provider(server, FetchHttpClient.layer, { ...rest, baseUrl: server.url + (baseUrl ?? "/v1") })),
-        Effect.withSpan("outer")
-      )
-      const [request] = server.requests
-      assert(request !== undefined)
-      return request
-    })
+  const { requestOf } = loopback(
+    (options: OpenAiChat.Options) => OpenAiChat.layer(P, options),
+    Wire.answer({ content: "hi" })
+  )
 
   it.effect("carry the key as a bearer token", () =>
     Effect.gen(function*() {
-      const request = yield* requestOf({ apiKey: Redacted.make("sk-1") })
+      const request = yield* requestOf({ baseUrl: "/v1", apiKey: Redacted.make("sk-1") })
       assert.strictEqual(request.method, "POST")
       assert.strictEqual(request.url, "/v1/chat/completions")
       assert.strictEqual(request.headers.authorization, "Bearer sk-1")
@@ -145,14 +139,7 @@ describe("requests", () => {
 describe("spans", () => {
   const spansOf = (prepare: <A, E>(self: Effect.Effect<A, E, P>) => Effect.Effect<A, E, P>) =>
     Effect.gen(function*() {
-      const spans: Array<Tracer.Span> = []
-      const tracer = Tracer.make({
-        span: (options) => {
-          const span = new Tracer.NativeSpan(options)
-          spans.push(span)
-          return span
-        }
-      })
+      const { spans, tracer } = makeSpans()
       const server = yield* Replay.make
       server.onRequest(Replay.reply({ status: 503, body: "" }))
       yield* failure(prepare(ask).pipe(Effect.provideService(Tracer.Tracer, tracer)), provider(server))

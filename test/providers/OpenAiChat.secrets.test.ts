@@ -2,7 +2,8 @@
  * Keys and prompts stay where they belong, however a server of Chat Completions echoes them.
  */
 import { OpenAiChat } from "effect-bulwark/providers"
-import { commonPlants, echo, error, keepsSecrets, key, P } from "./support/secretsSuite.ts"
+import { P } from "./support/request.ts"
+import { commonPlants, echo, error, keepsSecrets, key } from "./support/secretsSuite.ts"
 import * as Wire from "./support/wire.ts"
 
 keepsSecrets((options) => OpenAiChat.layer(P, options), {

@@ -265,7 +265,7 @@ describe("thoughts", () => {
         parts.flatMap((part) => part.type === "reasoning" ? [[part.text, own(part)]] : []),
         [["one", { outputIndex: 0 }], ["two", { itemId: "rs_2", outputIndex: 2, encryptedContent: "e2" }]]
       )
-      assert.deepStrictEqual(own(finishOf(parts))["ignoredItems"], ["web_search_call"])
+      assert.deepStrictEqual(own(finishOf(parts))["ignoredParts"], ["web_search_call"])
     }))
 
   it.effect("are those of the last word, where they have grown", () =>

@@ -318,7 +318,7 @@ describe("what is not known", () => {
       assert.strictEqual(text(parts), "hi")
       const finish = finishOf(parts)
       assert.strictEqual(finish.reason, "stop")
-      assert.deepStrictEqual(own(finish)["ignoredItems"], ["hologram_call", "web_search_call", "smell"])
+      assert.deepStrictEqual(own(finish)["ignoredParts"], ["hologram_call", "web_search_call", "smell"])
       assert.deepStrictEqual(own(finish)["ignoredEvents"], [
         "keepalive",
         "response.hologram_call.turning",

@@ -3,23 +3,23 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { type Call, Llm, LlmError } from "effect-bulwark"
-import { OpenAiResponses, type Provider } from "effect-bulwark/providers"
-import * as Prompt from "effect/ai/Prompt"
+import { OpenAiResponses } from "effect-bulwark/providers"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
-import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
-import * as Tracer from "effect/Tracer"
-import { inspect } from "node:util"
+import { ask, loopback, read, showsNoKey } from "./support/loopback.ts"
 import * as Replay from "./support/replayServer.ts"
+import { llm, P, request } from "./support/request.ts"
 import * as Wire from "./support/responsesWire.ts"
-import { overSockets, P } from "./support/socketSuite.ts"
+import { overSockets } from "./support/socketSuite.ts"
+
+const isStreamed = ({ body }: Replay.Recorded): boolean => body.includes("\"stream\":true")
 
 overSockets((options) => OpenAiResponses.layer(P, options), {
   path: "/responses",
-  isStreamed: ({ body }) => body.includes("\"stream\":true"),
+  isStreamed,
   answer: Wire.textAnswer,
   stream: Wire.streamOf,
   begun: Wire.begun,
@@ -27,48 +27,19 @@ overSockets((options) => OpenAiResponses.layer(P, options), {
   error: Wire.error("server_error")
 })
 
-const llm = Llm.model(P, "model-x")
+const { failing, provide, requestOf } = loopback(
+  (options: OpenAiResponses.Options) => OpenAiResponses.layer(P, options),
+  Wire.textAnswer("hi")
+)
 
-const ask = Llm.generateText(llm, { prompt: "Hello?" })
-
-const read = Stream.runDrain(Llm.streamText(llm, { prompt: "Hello?" }))
-
-const provide = (server: Replay.ReplayServer, options: OpenAiResponses.Options = {}) =>
-  Effect.provide(
-    OpenAiResponses.layer(P, { ...options, baseUrl: server.url + (options.baseUrl ?? "") }).pipe(
-      Layer.provide(FetchHttpClient.layer)
-    ),
-    { local: true }
-  )
-
-/** The failure of a call that a server answers like this. */
-const failing = (
-  reply: Parameters<typeof Replay.reply>[0],
-  options: OpenAiResponses.Options = {},
-  mode: Effect.Effect<unknown, LlmError.ProviderError, P> = ask
-) =>
-  Effect.gen(function*() {
-    const server = yield* Replay.make
-    server.onRequest(Replay.reply(reply))
-    const error: LlmError.ProviderError = yield* mode.pipe(Effect.flip, provide(server, options))
-    assert.strictEqual(server.requests.length, 1)
-    return error
-  })
+showsNoKey(OpenAiResponses.make, {
+  keyHeader: ["authorization", "Bearer "],
+  isStreamed,
+  answer: Wire.textAnswer("hi"),
+  stream: Wire.streamOf("hi")
+})
 
 describe("requests", () => {
-  const requestOf = (
-    options: OpenAiResponses.Options,
-    run: Effect.Effect<unknown, LlmError.ProviderError, P> = ask
-  ) =>
-    Effect.gen(function*() {
-      const server = yield* Replay.make
-      server.onRequest(Replay.reply({ body: Wire.textAnswer("hi") }))
-      yield* run.pipe(provide(server, options), Effect.withSpan("outer"))
-      const [request] = server.requests
-      assert(request !== undefined)
-      return request
-    })
-
   it.effect("carry the key as a bearer token, and no trace", () =>
     Effect.gen(function*() {
       const request = yield* requestOf({ baseUrl: "/v1/", apiKey: Redacted.make("sk-1") })
@@ -117,16 +88,7 @@ describe("requests", () => {
         Effect.provide(FetchHttpClient.layer)
       )
       const seen: Array<Call.RateLimit> = []
-      const request: Provider.Request = {
-        model: "m",
-        prompt: Prompt.make("Hello?"),
-        tools: [],
-        toolChoice: "none",
-        responseFormat: { type: "text" },
-        settings: {},
-        onResponse: (limits) => void seen.push(...limits)
-      }
-      yield* provider.whole(request)
+      yield* provider.whole(request({ onResponse: (limits) => void seen.push(...limits) }))
       assert.deepStrictEqual(seen.map(({ limit, remaining, resource }) => [resource, limit, remaining]), [
         ["requests", 50, 49]
       ])
@@ -260,35 +222,5 @@ describe("errors", () => {
         body: body("rate_limit_exceeded")
       })
       assert.deepStrictEqual(error.retryAfter, Duration.seconds(7))
-    }))
-})
-
-describe("what is seen", () => {
-  it.effect("of the provider and its spans has no key", () =>
-    Effect.gen(function*() {
-      const spans: Array<Tracer.Span> = []
-      const server = yield* Replay.make
-      server.onRequest(Replay.reply({ body: Wire.textAnswer("hi") }))
-      const key = "sk-planted-1234567890"
-      const provider = yield* OpenAiResponses.make("p", { baseUrl: server.url, apiKey: Redacted.make(key) }).pipe(
-        Effect.provide(FetchHttpClient.layer)
-      )
-      yield* ask.pipe(
-        Effect.provideService(P, provider),
-        Effect.provideService(
-          Tracer.Tracer,
-          Tracer.make({
-            span: (options) => {
-              const span = new Tracer.NativeSpan(options)
-              spans.push(span)
-              return span
-            }
-          })
-        )
-      )
-      assert.strictEqual(server.requests[0]?.headers.authorization, `Bearer ${key}`)
-      assert.notInclude(inspect(provider, { depth: 12, showHidden: true }), key)
-      assert.isAbove(spans.length, 0)
-      assert.notInclude(inspect(spans, { depth: 12, showHidden: true }), key)
     }))
 })

@@ -2,8 +2,9 @@
  * Keys and prompts stay where they belong, however a server of the Responses API echoes them.
  */
 import { OpenAiResponses } from "effect-bulwark/providers"
+import { P } from "./support/request.ts"
 import * as Wire from "./support/responsesWire.ts"
-import { commonPlants, echo, error, keepsSecrets, key, P } from "./support/secretsSuite.ts"
+import { commonPlants, echo, error, keepsSecrets, key } from "./support/secretsSuite.ts"
 
 keepsSecrets((options) => OpenAiResponses.layer(P, options), {
   ...commonPlants,

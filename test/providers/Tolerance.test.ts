@@ -70,8 +70,8 @@ const cases: { readonly [name: string]: Case } = {
     own: "openai",
     raw: "dissolved",
     ignored: {
-      whole: { ignoredItems: ["future", "unknown"] },
-      streamed: { ignoredItems: ["future"], ignoredEvents: ["response.future", "future"] }
+      whole: { ignoredParts: ["future", "unknown"] },
+      streamed: { ignoredParts: ["future"], ignoredEvents: ["response.future", "future"] }
     }
   },
   AnthropicMessages: {
@@ -92,9 +92,9 @@ const cases: { readonly [name: string]: Case } = {
     own: "anthropic",
     raw: "dissolved",
     ignored: {
-      whole: { ignoredBlocks: ["future", "unknown"] },
+      whole: { ignoredParts: ["future", "unknown"] },
       streamed: {
-        ignoredBlocks: ["future", "unknown"],
+        ignoredParts: ["future", "unknown"],
         ignoredEvents: ["future", "named_event", "hologram_delta"]
       }
     }
@@ -125,13 +125,12 @@ for (const [name, { ask, ignored, own, raw, streamed, whole }] of Object.entries
         assert.strictEqual(Part.text(parts), "hi!")
         const finish = finishOf(parts)
         assert.strictEqual(finish.reason, "other")
-        const { finishReason, ignoredBlocks, ignoredEvents, ignoredItems, ignoredParts } =
-          (finish.metadata?.[own] ?? {}) as {
-            readonly [field: string]: unknown
-          }
+        const { finishReason, ignoredEvents, ignoredParts } = (finish.metadata?.[own] ?? {}) as {
+          readonly [field: string]: unknown
+        }
         assert.strictEqual(finishReason, raw)
         assert.deepStrictEqual(
-          JSON.parse(JSON.stringify({ ignoredBlocks, ignoredEvents, ignoredItems, ignoredParts })),
+          JSON.parse(JSON.stringify({ ignoredEvents, ignoredParts })),
           ignored[mode]
         )
       })

@@ -42,7 +42,7 @@ const run = (
       assert.strictEqual((yield* breaker.state("openai/gpt-5-mini"))._tag, "Closed")
       assert.strictEqual(yield* permitsTaken(llm), 0)
       assert.deepStrictEqual([probe.timers(), probe.fibers()], [0, 0])
-      return { exit, receipt: receipts.only(), outcomes: first.calls.map((seen) => seen.outcome) }
+      return { exit, receipt: receipts.one(), outcomes: first.calls.map((seen) => seen.outcome) }
     }).pipe(Effect.provide([
       services(),
       first.layer,

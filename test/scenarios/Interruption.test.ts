@@ -79,8 +79,8 @@ describe("a caller who goes away", () => {
             [...first.calls, ...second.calls].map((call) => call.outcome),
             [...stage.outcomes]
           )
-          assert.strictEqual(receipts.only().outcome, "interrupted")
-          assert.isFalse(receipts.only().degraded)
+          assert.strictEqual(receipts.one().outcome, "interrupted")
+          assert.isFalse(receipts.one().degraded)
           assert.strictEqual(probe.timers(), 0)
           assert.strictEqual(probe.fibers(), 0)
           // Nothing comes to life later.
@@ -107,7 +107,7 @@ describe("a caller who goes away", () => {
       yield* TestClock.adjust("10 seconds")
       assert.deepStrictEqual(yield* Fiber.join(fiber), ["a"])
       assert.deepStrictEqual(provider.calls.map((call) => call.outcome), ["interrupted"])
-      assert.strictEqual(receipts.only().outcome, "interrupted")
+      assert.strictEqual(receipts.one().outcome, "interrupted")
       assert.strictEqual(probe.timers() + probe.fibers(), 0)
     }))
 })

@@ -127,7 +127,7 @@ const run = (recipe: typeof Recipe.Type) =>
       // A stack without limits may wait for ever: that is what it was told.
       if (fiber.pollUnsafe() === undefined) yield* Fiber.interrupt(fiber)
       const exit = yield* Fiber.await(fiber)
-      const receipt = receipts.only()
+      const receipt = receipts.one()
       const calls = [...first.calls, ...second.calls]
       const shown = Part.text(parts)
 

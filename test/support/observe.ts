@@ -41,6 +41,19 @@ export const appearances = (error: LlmError.LlmError): Seen => ({
 /** What is found by those who store an error or unwrap what is redacted in it. */
 export const unwrapped = (error: LlmError.LlmError): string => JSON.stringify(encodeError(error))
 
+/** A tracer that keeps its spans. */
+export const makeSpans = () => {
+  const spans: Array<Tracer.Span> = []
+  const tracer = Tracer.make({
+    span: (options) => {
+      const span = new Tracer.NativeSpan(options)
+      spans.push(span)
+      return span
+    }
+  })
+  return { spans, tracer }
+}
+
 /** A console that keeps what it is given. */
 const keeping = (lines: Array<string>): Console.Console => {
   const keep = (...args: ReadonlyArray<unknown>) =>
@@ -62,17 +75,10 @@ export interface Observation<A, E> {
 /** Runs a program, and watches it with all that is there to watch it. */
 export const observe = <A, E, R>(program: Effect.Effect<A, E, R>): Effect.Effect<Observation<A, E>, never, R> =>
   Effect.suspend(() => {
-    const spans: Array<Tracer.Span> = []
+    const { spans, tracer } = makeSpans()
     const lines: Array<string> = []
     const receipts: Array<Receipt.Receipt> = []
     const metrics: typeof Metric.MetricRegistry.Service = new Map()
-    const tracer = Tracer.make({
-      span: (options) => {
-        const span = new Tracer.NativeSpan(options)
-        spans.push(span)
-        return span
-      }
-    })
     const keep = (line: unknown) => void lines.push(typeof line === "string" ? line : printed(line))
     const loggers = Logger.layer([
       Logger.map(Logger.formatJson, keep),

@@ -6,7 +6,9 @@ import * as FaultServer from "../../src/testing/FaultServer.ts"
 import { countTokens } from "../../src/testing/internal/tokens.ts"
 import {
   attempt,
+  breaks,
   collect,
+  failing,
   rejection,
   story,
   Summary,
@@ -30,12 +32,10 @@ const raw = (client: Anthropic, parameters = asking) =>
 const namesIn = (body: string): ReadonlyArray<string> =>
   body.split("\n").flatMap((line) => line.startsWith("event: ") ? [line.slice("event: ".length)] : [])
 
-const fails = Effect.fnUntraced(function*(fault: FaultServer.Fault, stream = false) {
-  const client = clientOf(yield* FaultServer.make({ script: { "*": [fault] } }))
-  return yield* rejection<unknown>(() =>
-    stream ? client.messages.stream(asking).finalMessage() : client.messages.create(asking)
-  )
-})
+const fails = failing(
+  clientOf,
+  (client, streamed) => streamed ? client.messages.stream(asking).finalMessage() : client.messages.create(asking)
+)
 
 const weather = { name: "get_weather", input_schema: weatherParameters }
 
@@ -333,16 +333,9 @@ describe("FaultServer and the official Anthropic client", () => {
     Effect.gen(function*() {
       assert.instanceOf(yield* fails(FaultServer.resetConnection), Anthropic.APIConnectionError)
       assert.instanceOf(yield* fails(FaultServer.resetConnection, true), Anthropic.APIConnectionError)
-      for (
-        const [fault, stream] of [
-          [FaultServer.cutAfter(2), true],
-          [FaultServer.cutAfter(2), false],
-          [FaultServer.malformedChunkAt(2), true],
-          [FaultServer.malformedChunkAt(2), false],
-          [FaultServer.truncatedJson, true],
-          [FaultServer.truncatedJson, false]
-        ] as const
-      ) assert.instanceOf(yield* fails(fault, stream), Error)
+      for (const [fault, streamed] of [...breaks, [FaultServer.truncatedJson, true]] as const) {
+        assert.instanceOf(yield* fails(fault, streamed), Error)
+      }
     }))
 
   it.live("ends that are missing are missing: the client takes the answer as it is", () =>

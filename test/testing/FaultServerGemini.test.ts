@@ -6,7 +6,9 @@ import * as FaultServer from "../../src/testing/FaultServer.ts"
 import { countTokens } from "../../src/testing/internal/tokens.ts"
 import {
   attempt,
+  breaks,
   collect,
+  failing,
   rejection,
   story,
   Summary,
@@ -27,12 +29,11 @@ const stream = (
   parameters: Parameters<GoogleGenAI["models"]["generateContentStream"]>[0] = asking
 ) => attempt(async () => collect(await client.models.generateContentStream(parameters)))
 
-const fails = Effect.fnUntraced(function*(fault: FaultServer.Fault, streamed = false) {
-  const client = clientOf(yield* FaultServer.make({ script: { "*": [fault] } }))
-  return yield* rejection<unknown>(async () =>
+const fails = failing(
+  clientOf,
+  async (client, streamed) =>
     streamed ? collect(await client.models.generateContentStream(asking)) : client.models.generateContent(asking)
-  )
-})
+)
 
 /** What an error of the client quotes. */
 const Quoted = Schema.fromJsonString(Schema.Struct({
@@ -386,16 +387,12 @@ describe("FaultServer and the official Gemini client", () => {
   it.live("what breaks on the way breaks the call", () =>
     Effect.gen(function*() {
       for (
-        const [fault, streamed] of [
-          [FaultServer.resetConnection, false],
-          [FaultServer.resetConnection, true],
-          [FaultServer.cutAfter(2), true],
-          [FaultServer.cutAfter(2), false],
-          [FaultServer.malformedChunkAt(2), true],
-          [FaultServer.malformedChunkAt(2), false],
-          [FaultServer.truncatedJson, true],
-          [FaultServer.truncatedJson, false]
-        ] as const
-      ) assert.instanceOf(yield* fails(fault, streamed), Error)
+        const [fault, streamed] of [...breaks, [FaultServer.resetConnection, false], [
+          FaultServer.resetConnection,
+          true
+        ], [FaultServer.truncatedJson, true]] as const
+      ) {
+        assert.instanceOf(yield* fails(fault, streamed), Error)
+      }
     }))
 })

@@ -5,6 +5,10 @@ import OpenAI from "openai"
 import * as FaultServer from "../../src/testing/FaultServer.ts"
 import {
   attempt,
+  breaks,
+  collect,
+  failing,
+  openAiOf,
   rejection,
   story,
   Summary,
@@ -16,21 +20,11 @@ import {
 
 const user = (content: string) => ({ role: "user" as const, content })
 
-const clientOf = (server: FaultServer.FaultServer, apiKey = "test-key") =>
-  new OpenAI({ apiKey, baseURL: server.url, maxRetries: 0, logLevel: "off" })
-
-const fails = Effect.fnUntraced(function*(fault: FaultServer.Fault, stream = false) {
-  const server = yield* FaultServer.make({ script: { "*": [fault] } })
-  const client = clientOf(server)
-  return yield* rejection(async () => {
-    const parameters = { model: "m", messages: [user(story)] }
-    if (!stream) return await client.chat.completions.create(parameters)
-    let text = ""
-    for await (const chunk of await client.chat.completions.create({ ...parameters, stream: true })) {
-      text += chunk.choices[0]?.delta.content ?? ""
-    }
-    return text
-  })
+const fails = failing(openAiOf, async (client, streamed) => {
+  const parameters = { model: "m", messages: [user(story)] }
+  return streamed
+    ? collect(await client.chat.completions.create({ ...parameters, stream: true }))
+    : client.chat.completions.create(parameters)
 })
 
 const weather = {
@@ -44,7 +38,7 @@ describe("FaultServer and the official openai client", () => {
   it.live("full answer", () =>
     Effect.gen(function*() {
       const server = yield* FaultServer.make({ apiKey: "test-key" })
-      const client = clientOf(server)
+      const client = openAiOf(server)
       const answer = yield* attempt(() => client.chat.completions.create({ model: "m", messages: [user(story)] }))
       const [choice] = answer.choices
       assert.strictEqual(choice?.finish_reason, "stop")
@@ -61,7 +55,7 @@ describe("FaultServer and the official openai client", () => {
   it.live("stream, with and without usage", () =>
     Effect.gen(function*() {
       const server = yield* FaultServer.make()
-      const client = clientOf(server)
+      const client = openAiOf(server)
       const parameters = { model: "m", messages: [user(story)] }
       const full = yield* attempt(() => client.chat.completions.create(parameters))
       const chunks = yield* attempt(async () => {
@@ -87,7 +81,7 @@ describe("FaultServer and the official openai client", () => {
   it.live("tools: a call, full and streamed, then an answer that quotes the results", () =>
     Effect.gen(function*() {
       const server = yield* FaultServer.make()
-      const client = clientOf(server)
+      const client = openAiOf(server)
       const messages = [user(weatherQuestion)]
       const parameters = { model: "m", messages, tools: [weather] }
       const full = yield* attempt(() => client.chat.completions.create(parameters))
@@ -135,7 +129,7 @@ describe("FaultServer and the official openai client", () => {
   it.live("the client's own tool loop comes to an end", () =>
     Effect.gen(function*() {
       const server = yield* FaultServer.make()
-      const client = clientOf(server)
+      const client = openAiOf(server)
       const content = yield* attempt(() =>
         client.chat.completions.runTools({
           model: "m",
@@ -157,7 +151,7 @@ describe("FaultServer and the official openai client", () => {
   it.live("json schema and json object", () =>
     Effect.gen(function*() {
       const server = yield* FaultServer.make()
-      const client = clientOf(server)
+      const client = openAiOf(server)
       const parameters = {
         model: "m",
         messages: [user(story)],
@@ -180,7 +174,7 @@ describe("FaultServer and the official openai client", () => {
   it.live("max_completion_tokens and stop", () =>
     Effect.gen(function*() {
       const server = yield* FaultServer.make()
-      const client = clientOf(server)
+      const client = openAiOf(server)
       const parameters = { model: "m", messages: [user(story)] }
       const whole = yield* attempt(() => client.chat.completions.create(parameters))
       const short = yield* attempt(() => client.chat.completions.create({ ...parameters, max_completion_tokens: 5 }))
@@ -213,7 +207,7 @@ describe("FaultServer and the official openai client", () => {
       assert.instanceOf(yield* fails(FaultServer.overloaded, true), OpenAI.InternalServerError)
       assert.instanceOf(yield* fails(FaultServer.status(404)), OpenAI.NotFoundError)
       const server = yield* FaultServer.make({ apiKey: "right" })
-      const wrong = yield* rejection(() => clientOf(server, "wrong").models.list())
+      const wrong = yield* rejection(() => openAiOf(server, "wrong").models.list())
       assert(wrong instanceof OpenAI.AuthenticationError)
       assert.strictEqual(wrong.code, "invalid_api_key")
     }))
@@ -225,21 +219,13 @@ describe("FaultServer and the official openai client", () => {
       const event = yield* fails(FaultServer.errorEventAfter(2, { message: "broken", code: "server_error" }), true)
       assert(event instanceof OpenAI.APIError)
       assert.deepEqual([event.status, event.code], [undefined, "server_error"])
-      for (
-        const [fault, stream] of [
-          [FaultServer.cutAfter(2), true],
-          [FaultServer.cutAfter(2), false],
-          [FaultServer.malformedChunkAt(2), true],
-          [FaultServer.malformedChunkAt(2), false],
-          [FaultServer.truncatedJson, false]
-        ] as const
-      ) assert.instanceOf(yield* fails(fault, stream), Error)
+      for (const [fault, streamed] of breaks) assert.instanceOf(yield* fails(fault, streamed), Error)
     }))
 
   it.live("the client's timeout and abort reach the server", () =>
     Effect.gen(function*() {
       const server = yield* FaultServer.make({ script: { "*": [FaultServer.silence(), FaultServer.stallAfter(2)] } })
-      const client = clientOf(server)
+      const client = openAiOf(server)
       const parameters = { model: "m", messages: [user(story)] }
       const late = yield* rejection(() => client.chat.completions.create(parameters, { timeout: 50 }))
       assert.instanceOf(late, OpenAI.APIConnectionTimeoutError)

@@ -6,7 +6,10 @@ import * as FaultServer from "../../src/testing/FaultServer.ts"
 import { countTokens } from "../../src/testing/internal/tokens.ts"
 import {
   attempt,
+  breaks,
   collect,
+  failing,
+  openAiOf,
   rejection,
   story,
   Summary,
@@ -16,22 +19,16 @@ import {
   weatherQuestion
 } from "./support/clients.ts"
 
-const clientOf = (server: FaultServer.FaultServer, apiKey = "test-key") =>
-  new OpenAI({ apiKey, baseURL: server.url, maxRetries: 0, logLevel: "off" })
-
 const asking = { model: "m", input: story }
 
 const eventsOf = (client: OpenAI, parameters: Partial<OpenAI.Responses.ResponseCreateParamsStreaming> = {}) =>
   attempt(async () => collect(await client.responses.create({ ...asking, ...parameters, stream: true })))
 
-const fails = Effect.fnUntraced(function*(fault: FaultServer.Fault, stream = false) {
-  const client = clientOf(yield* FaultServer.make({ script: { "*": [fault] } }))
-  return yield* rejection<unknown>(async () =>
-    stream
-      ? collect(await client.responses.create({ ...asking, stream: true }))
-      : client.responses.create(asking)
-  )
-})
+const fails = failing(
+  openAiOf,
+  async (client, streamed) =>
+    streamed ? collect(await client.responses.create({ ...asking, stream: true })) : client.responses.create(asking)
+)
 
 const weather = {
   type: "function" as const,
@@ -47,7 +44,7 @@ describe("FaultServer and the official openai client's responses", () => {
     Effect.gen(function*() {
       const server = yield* FaultServer.make({ apiKey: "test-key" })
       const answer = yield* attempt(() =>
-        clientOf(server).responses.create({ ...asking, instructions: "Be brief.", temperature: 0.5 })
+        openAiOf(server).responses.create({ ...asking, instructions: "Be brief.", temperature: 0.5 })
       )
       assert.deepInclude(answer, {
         object: "response",
@@ -78,7 +75,7 @@ describe("FaultServer and the official openai client's responses", () => {
 
   it.live("every event of a stream is numbered, and the last has the whole answer", () =>
     Effect.gen(function*() {
-      const client = clientOf(yield* FaultServer.make())
+      const client = openAiOf(yield* FaultServer.make())
       const full = yield* attempt(() => client.responses.create(asking))
       const events = yield* eventsOf(client)
       assert.deepStrictEqual(events.map((event) => event.sequence_number), events.map((_, index) => index))
@@ -107,7 +104,7 @@ describe("FaultServer and the official openai client's responses", () => {
 
   it.live("tools: a call, full and streamed, then an answer that quotes the results", () =>
     Effect.gen(function*() {
-      const client = clientOf(yield* FaultServer.make())
+      const client = openAiOf(yield* FaultServer.make())
       const parameters = { model: "m", input: weatherQuestion, tools: [weather] }
       const full = yield* attempt(() => client.responses.create(parameters))
       const call = full.output[0]
@@ -147,7 +144,7 @@ describe("FaultServer and the official openai client's responses", () => {
 
   it.live("json schema and json object", () =>
     Effect.gen(function*() {
-      const client = clientOf(yield* FaultServer.make())
+      const client = openAiOf(yield* FaultServer.make())
       const parameters = {
         ...asking,
         text: { format: { type: "json_schema" as const, name: "summary", strict: true, schema: summarySchema } }
@@ -166,7 +163,7 @@ describe("FaultServer and the official openai client's responses", () => {
   it.live("an answer that is cut by the limit, or by a filter, is incomplete", () =>
     Effect.gen(function*() {
       const server = yield* FaultServer.make()
-      const client = clientOf(server)
+      const client = openAiOf(server)
       const short = yield* attempt(() => client.responses.create({ ...asking, max_output_tokens: 16 }))
       assert.deepInclude(short, { status: "incomplete", incomplete_details: { reason: "max_output_tokens" } })
       assert.strictEqual(short.usage?.output_tokens, 16)
@@ -196,16 +193,16 @@ describe("FaultServer and the official openai client's responses", () => {
       assert.strictEqual(quota.type, "insufficient_quota")
       assert.instanceOf(yield* fails(FaultServer.overloaded, true), OpenAI.InternalServerError)
       const server = yield* FaultServer.make({ apiKey: "right", models: ["m"] })
-      const wrong = yield* rejection(() => clientOf(server, "wrong").responses.create(asking))
+      const wrong = yield* rejection(() => openAiOf(server, "wrong").responses.create(asking))
       assert.instanceOf(wrong, OpenAI.AuthenticationError)
-      const unknown = yield* rejection(() => clientOf(server, "right").responses.create({ ...asking, model: "other" }))
+      const unknown = yield* rejection(() => openAiOf(server, "right").responses.create({ ...asking, model: "other" }))
       assert(unknown instanceof OpenAI.BadRequestError)
       assert.deepStrictEqual([unknown.code, unknown.param], ["model_not_found", "model"])
     }))
 
   it.live("requests that are not valid", () =>
     Effect.gen(function*() {
-      const client = clientOf(yield* FaultServer.make())
+      const client = openAiOf(yield* FaultServer.make())
       const cases: ReadonlyArray<readonly [OpenAI.Responses.ResponseCreateParamsNonStreaming, string]> = [
         [{ input: "hi" }, "model"],
         [{ model: "m" }, "input"],
@@ -233,11 +230,11 @@ describe("FaultServer and the official openai client's responses", () => {
       assert.deepStrictEqual([error.status, error.code], [undefined, "rate_limit_exceeded"])
       assert.include(error.message, "Please try again in 11054ms")
       const server = yield* FaultServer.make({ script: { "*": [FaultServer.forever(FaultServer.errorEventAfter(2))] } })
-      const failed = yield* attempt(() => clientOf(server).responses.create(asking))
+      const failed = yield* attempt(() => openAiOf(server).responses.create(asking))
       assert.strictEqual(failed.status, "failed")
       assert.strictEqual(failed.error?.code, "server_error")
       const raw = yield* attempt(async () => {
-        const response = await clientOf(server).responses.create({ ...asking, stream: true }).asResponse()
+        const response = await openAiOf(server).responses.create({ ...asking, stream: true }).asResponse()
         return response.text()
       })
       const names = raw.split("\n").filter((line) => line.startsWith("event: "))
@@ -248,18 +245,10 @@ describe("FaultServer and the official openai client's responses", () => {
     Effect.gen(function*() {
       assert.instanceOf(yield* fails(FaultServer.resetConnection), OpenAI.APIConnectionError)
       assert.instanceOf(yield* fails(FaultServer.resetConnection, true), OpenAI.APIConnectionError)
-      for (
-        const [fault, stream] of [
-          [FaultServer.cutAfter(2), true],
-          [FaultServer.cutAfter(2), false],
-          [FaultServer.malformedChunkAt(2), true],
-          [FaultServer.malformedChunkAt(2), false],
-          [FaultServer.truncatedJson, false]
-        ] as const
-      ) assert.instanceOf(yield* fails(fault, stream), Error)
+      for (const [fault, streamed] of breaks) assert.instanceOf(yield* fails(fault, streamed), Error)
       // A stream without its last event ends like any other, and nothing says that it is not whole but what is missing
       const server = yield* FaultServer.make({ script: { "*": [FaultServer.omitFinish] } })
-      const events = yield* eventsOf(clientOf(server))
+      const events = yield* eventsOf(openAiOf(server))
       assert.strictEqual(events.at(-1)?.type, "response.output_item.done")
     }))
 })

@@ -255,7 +255,9 @@ export class MalformedResponse extends make<MalformedResponse>()("MalformedRespo
   override get message(): string {
     return describe(this, {
       what: `the response is malformed: ${this.problem}`,
-      mend: "try again; if it stays so, check that the base URL is an API of this kind"
+      mend: this.retryable === false
+        ? "trying again cannot help: check the base URL, the options and the request"
+        : "try again; if it stays so, check that the base URL is an API of this kind"
     })
   }
 }

@@ -10,6 +10,7 @@ import type * as Provider from "../Provider.ts"
 import { embedOver, type EmbedProtocol } from "./embed.ts"
 import * as Exchange from "./exchange.ts"
 import { makeSend } from "./http.ts"
+import { oneOf } from "./option.ts"
 
 /** A provider whose options have been checked; the client comes later. */
 export type MakeProvider = (client: HttpClient.HttpClient) => Provider.Provider
@@ -38,13 +39,11 @@ export const overChannel = (
 /** What shares a quota, as a field of a provider. Throws a `RangeError` where the option is not legal. */
 export const quotaDomainOf = (
   module: string,
-  quotaDomain: "account" | "model" = "account"
-): Pick<Provider.Provider, "quotaDomain"> => {
-  if (quotaDomain !== "account" && quotaDomain !== "model") {
-    throw new RangeError(`${module}: \`quotaDomain\` must be "account" or "model", got ${JSON.stringify(quotaDomain)}`)
-  }
-  return quotaDomain === "model" ? { quotaDomain: (request) => request.model } : {}
-}
+  quotaDomain: "account" | "model" | undefined
+): Pick<Provider.Provider, "quotaDomain"> =>
+  oneOf(module, "quotaDomain", quotaDomain, ["account", "model"]) === "model"
+    ? { quotaDomain: (request) => request.model }
+    : {}
 
 /** A layer whose options come from the configuration; one that is not legal is a `ConfigError` that names it. */
 export const layerFromConfig = <Self, Options>(

@@ -12,7 +12,16 @@ import type { Request } from "../Provider.ts"
 import type { Dialect } from "./chatDialects.ts"
 import { encodeUserPart } from "./chatFile.ts"
 import { anyIds, type IdOf, nineIds } from "./chatToolIds.ts"
-import { encodeJson, encodeNumbers, nameOf, offeredTools, resultText, stringify } from "./encode.ts"
+import {
+  addExtra,
+  encodeJson,
+  encodeNumbers,
+  nameOf,
+  offeredTools,
+  refuseProviderTool,
+  resultText,
+  stringify
+} from "./encode.ts"
 import { toolSchema } from "./toolSchema.ts"
 import { type Body, Unencodable } from "./unencodable.ts"
 
@@ -36,7 +45,7 @@ const encodeBody = (request: Request, dialect: Dialect, stream: boolean): Body =
     body["stream"] = true
     if (dialect.streamUsage ?? true) body["stream_options"] = { include_usage: true }
   }
-  return request.settings.extra === undefined ? body : { ...body, ...request.settings.extra }
+  return addExtra(body, request.settings)
 }
 
 const encodeSettings = (body: Body, settings: Settings, dialect: Dialect): void => {
@@ -84,9 +93,7 @@ const encodeTools = (body: Body, request: Request, dialect: Dialect): void => {
 }
 
 const encodeTool = (tool: Tool.Any, index: number): Body => {
-  if (Tool.isProviderDefined(tool)) {
-    throw new Unencodable(`tools[${index}]`, "tools that a provider defines cannot be sent over Chat Completions")
-  }
+  refuseProviderTool(tool, index, "Chat Completions")
   const { jsonSchema, strict } = toolSchema(tool)
   const description = Tool.getDescription(tool)
   return {

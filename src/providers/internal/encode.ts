@@ -2,7 +2,7 @@
  * What the requests of all protocols have in common: how they become text, and the checks of what every one of them carries.
  */
 import * as Prompt from "effect/ai/Prompt"
-import type * as Tool from "effect/ai/Tool"
+import * as Tool from "effect/ai/Tool"
 import * as Result from "effect/Result"
 import type { Settings } from "../../core/Call.ts"
 import * as LlmError from "../../core/LlmError.ts"
@@ -74,6 +74,15 @@ export const offeredTools = (request: Request): ReadonlyArray<Tool.Any> => {
   return offered
 }
 
+/** Throws where a tool is one that a provider defines: it is known to that provider alone, in words of its own. */
+export const refuseProviderTool = (tool: Tool.Any, index: number, api: string): void => {
+  if (!Tool.isProviderDefined(tool)) return
+  throw new Unencodable(
+    `tools[${index}]`,
+    `tools that a provider defines cannot be sent over ${api}: use \`settings.extra\``
+  )
+}
+
 /** The result of a tool as the text that a model reads. */
 export const resultText = (part: Prompt.ToolResultPart, at: string): string => {
   if (part.modelOutput !== undefined) return Prompt.toolModelOutputToText(part.modelOutput)
@@ -97,12 +106,21 @@ export const encodeParams = (params: unknown, at: string): Fields => {
   return value
 }
 
-/** Adds fields, which win. Objects are merged, so that one more field of an object leaves its others alone. */
-export const mergeFields = (self: Body, that: Fields): Body => {
-  const merged = { ...self }
+/**
+ * Adds what the application itself puts into a request, which wins. Objects are merged, so that one more field of an object leaves its
+ * others alone; but one of another `type` takes the place of the whole, whose fields mean nothing to it.
+ */
+export const addExtra = (body: Body, { extra }: Settings): Body => extra === undefined ? body : mergeFields(body, extra)
+
+const mergeFields = (self: Fields, that: Fields): Body => {
+  const merged: Body = { ...self }
   for (const [field, value] of Object.entries(that)) {
     const before = merged[field]
-    merged[field] = isFields(before) && isFields(value) ? mergeFields(before, value) : value
+    merged[field] = isFields(before) && isFields(value) && isOfOneType(before, value)
+      ? mergeFields(before, value)
+      : value
   }
   return merged
 }
+
+const isOfOneType = (self: Fields, that: Fields): boolean => that["type"] === undefined || that["type"] === self["type"]

@@ -10,10 +10,15 @@ export interface EndpointOptions {
   readonly apiKeyHeader?: string | undefined
   readonly baseUrl: string
   readonly query?: { readonly [name: string]: string | Redacted.Redacted<string> } | undefined
-  readonly headers?: { readonly [name: string]: string | Redacted.Redacted<string> | undefined } | undefined
+  readonly headers?: { readonly [name: string]: string | Redacted.Redacted<string> } | undefined
+  /** Headers that options of their own stand for, by the option. `headers` win over them. */
+  readonly ownHeaders?: ReadonlyArray<OwnHeader> | undefined
   readonly maxBodyBytes?: number | undefined
   readonly maxEventBytes?: number | undefined
 }
+
+/** A header that an option stands for; none where the option is not set. */
+export type OwnHeader = readonly [option: string, header: string, value: string | undefined]
 
 export interface Endpoint {
   /** Makes the request for a model, with a JSON body. */
@@ -66,9 +71,10 @@ export const makeEndpoint = (module: string, path: string, options: EndpointOpti
       prefix: name.toLowerCase() === "authorization" ? "Bearer " : ""
     })
   }
-  for (const [name, value] of Object.entries(options.headers ?? {})) {
-    if (value !== undefined) setHeader(`headers.${name}`, name, value)
+  for (const [option, name, value] of options.ownHeaders ?? []) {
+    if (value !== undefined) setHeader(option, name, value)
   }
+  for (const [name, value] of Object.entries(options.headers ?? {})) setHeader(`headers.${name}`, name, value)
   for (const value of Object.values(options.query ?? {})) {
     if (typeof value !== "string") secrets.push(Redacted.value(value))
   }

@@ -11,7 +11,7 @@ import type { Settings } from "../../core/Call.ts"
 import { structuredOutput } from "../../core/internal/structuredOutput.ts"
 import type { InvalidRequest } from "../../core/LlmError.ts"
 import type { Request } from "../Provider.ts"
-import { encodeJson, encodeNumbers, mergeFields, offeredTools } from "./encode.ts"
+import { addExtra, encodeJson, encodeNumbers, offeredTools, refuseProviderTool } from "./encode.ts"
 import { encodePrompt } from "./geminiPrompt.ts"
 import { isFields } from "./read.ts"
 import { toolSchema } from "./toolSchema.ts"
@@ -49,7 +49,7 @@ const encodeBody = (request: Request, dialect: Dialect): Body => {
   const thoughts = encodeThinking(settings.reasoningEffort, thinking, dialect.includeThoughts)
   if (thoughts !== undefined) generation["thinkingConfig"] = thoughts
   if (Object.keys(generation).length > 0) body["generationConfig"] = generation
-  return settings.extra === undefined ? body : mergeFields(body, settings.extra)
+  return addExtra(body, settings)
 }
 
 /** Gemini 3 and later think in levels. Gemini 1 and 2 do not, nor does what is not called Gemini. */
@@ -112,12 +112,7 @@ const encodeChoice = ({ toolChoice }: Request, tools: ReadonlyArray<Tool.Any>): 
 }
 
 const encodeTool = (tool: Tool.Any, index: number): Body => {
-  if (Tool.isProviderDefined(tool)) {
-    throw new Unencodable(
-      `tools[${index}]`,
-      "tools that a provider defines cannot be sent to Gemini: use `settings.extra`"
-    )
-  }
+  refuseProviderTool(tool, index, "the Gemini API")
   const description = Tool.getDescription(tool)
   const { jsonSchema } = toolSchema(tool)
   return {

@@ -20,7 +20,8 @@ export const unsupportedSetting = (
     if (isSet(settings[name]) && !supported.has(name)) {
       return new Unencodable(
         name,
-        `a LanguageModel takes no \`${name}\` with the request: pass it on with \`withRequest\`, or leave it out`
+        `a LanguageModel takes no \`${name}\` with the request: leave it out, or pass it on with \`withRequest\` ` +
+          "and name it in `settings`"
       )
     }
   }

@@ -74,7 +74,7 @@ export const finishPart = (
       stopSequence: facts.stopSequence,
       // It came from JSON, and so it is JSON.
       usage: facts.usage as Schema.JsonObject | undefined,
-      ignoredBlocks: namesOf(names, facts.ignoredBlocks),
+      ignoredParts: namesOf(names, facts.ignoredBlocks),
       ignoredEvents: namesOf(names, facts.ignoredEvents),
       malformedChunks: facts.malformedChunks === 0 ? undefined : facts.malformedChunks,
       errorAfterFinish: facts.errorAfterFinish

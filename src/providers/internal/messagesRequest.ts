@@ -6,7 +6,7 @@ import type * as Result from "effect/Result"
 import type { Settings } from "../../core/Call.ts"
 import type { InvalidRequest } from "../../core/LlmError.ts"
 import type { Request } from "../Provider.ts"
-import { encodeJson, encodeNumbers, offeredTools } from "./encode.ts"
+import { addExtra, encodeJson, encodeNumbers, offeredTools, refuseProviderTool } from "./encode.ts"
 import { encodePrompt } from "./messagesPrompt.ts"
 import { inputSchema, type JsonPlan, jsonPlan } from "./messagesSchema.ts"
 import { type Body, Unencodable } from "./unencodable.ts"
@@ -41,7 +41,7 @@ const encodeBody = (request: Request, dialect: Dialect, stream: boolean): Body =
   if (plan?.type === "schema") output["format"] = { type: "json_schema", schema: plan.jsonSchema }
   if (Object.keys(output).length > 0) body["output_config"] = output
   if (stream) body["stream"] = true
-  return settings.extra === undefined ? body : { ...body, ...settings.extra }
+  return addExtra(body, settings)
 }
 
 // There is no `seed`: the API cannot give the same answer twice, and the setting asks for that only as far as one can.
@@ -123,9 +123,7 @@ const encodeTools = (body: Body, request: Request, plan: JsonPlan | undefined): 
 }
 
 const encodeTool = (tool: Tool.Any, index: number): Body => {
-  if (Tool.isProviderDefined(tool)) {
-    throw new Unencodable(`tools[${index}]`, "tools that a provider defines cannot be sent over the Messages API yet")
-  }
+  refuseProviderTool(tool, index, "the Messages API")
   const { jsonSchema, strict } = inputSchema(tool)
   const description = Tool.getDescription(tool)
   return {

@@ -38,7 +38,7 @@ export const finishPart = (
       serviceTier: text(facts.response["service_tier"]),
       // It came from JSON, and so it is JSON.
       usage: facts.usage as Schema.JsonObject | undefined,
-      ignoredItems: namesOf(names, facts.ignoredItems),
+      ignoredParts: namesOf(names, facts.ignoredItems),
       ignoredEvents: namesOf(names, facts.ignoredEvents),
       malformedChunks: facts.malformedChunks === 0 ? undefined : facts.malformedChunks
     }),

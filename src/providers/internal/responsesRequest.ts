@@ -7,7 +7,7 @@ import type { Settings } from "../../core/Call.ts"
 import { structuredOutput } from "../../core/internal/structuredOutput.ts"
 import type { InvalidRequest } from "../../core/LlmError.ts"
 import type { Request } from "../Provider.ts"
-import { encodeJson, encodeNumbers, mergeFields, nameOf, offeredTools } from "./encode.ts"
+import { addExtra, encodeJson, encodeNumbers, nameOf, offeredTools, refuseProviderTool } from "./encode.ts"
 import { encodePrompt } from "./responsesPrompt.ts"
 import { toolSchema } from "./toolSchema.ts"
 import { type Body, Unencodable } from "./unencodable.ts"
@@ -43,7 +43,7 @@ const encodeBody = (request: Request, dialect: Dialect, stream: boolean): Body =
   if (dialect.store !== undefined) body["store"] = dialect.store
   if (dialect.encryptedReasoning) body["include"] = ["reasoning.encrypted_content"]
   if (stream) body["stream"] = true
-  return settings.extra === undefined ? body : mergeFields(body, settings.extra)
+  return addExtra(body, settings)
 }
 
 // Whoever says by hand what a request goes on from has made the prompt for it.
@@ -95,12 +95,7 @@ const encodeTools = (body: Body, request: Request): void => {
 const referTo = ({ name }: { readonly name: string }): Body => ({ type: "function", name })
 
 const encodeTool = (tool: Tool.Any, index: number): Body => {
-  if (Tool.isProviderDefined(tool)) {
-    throw new Unencodable(
-      `tools[${index}]`,
-      "tools that a provider defines cannot be sent over the Responses API: use `settings.extra`"
-    )
-  }
+  refuseProviderTool(tool, index, "the Responses API")
   const { jsonSchema, strict } = toolSchema(tool)
   const description = Tool.getDescription(tool)
   return {

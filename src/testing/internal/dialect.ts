@@ -1,7 +1,6 @@
 /**
  * What the protocols of providers differ in. Everything else of the server (scripts, answers, delays, cuts) is the same for all.
  */
-import type * as Http from "node:http"
 import type { Answer } from "./answer.ts"
 import type { Asked } from "./asked.ts"
 import type { Checked, Problem } from "./checked.ts"
@@ -21,7 +20,8 @@ export type Headers = Readonly<Record<string, string>>
 export interface Target {
   readonly path: string
   readonly query: URLSearchParams
-  readonly headers: Http.IncomingHttpHeaders
+  /** By their names in lower case. (Not in Node's own type: what is public must compile without it.) */
+  readonly headers: { readonly [name: string]: string | ReadonlyArray<string> | undefined }
 }
 
 /** Why a request is refused: by a fault, or because it may not be answered. */
@@ -165,7 +165,7 @@ export const ordinalId = (prefix: string, length: number, ordinal: number): stri
 
 export const headerOf = ({ headers }: Target, name: string): string | undefined => {
   const value = headers[name]
-  return Array.isArray(value) ? value[0] : value
+  return typeof value === "object" ? value[0] : value
 }
 
 export const bearerOf = (target: Target): string | undefined =>

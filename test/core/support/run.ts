@@ -38,7 +38,7 @@ const running = <A, E>(effect: Effect.Effect<A, E, OpenAi | Anthropic>, scripts:
     // A call that still waits after an hour waits for ever.
     if (fiber.pollUnsafe() === undefined) yield* Fiber.interrupt(fiber)
     const exit = yield* Fiber.await(fiber)
-    return { exit, receipt: receipts.only(), openai: openai.calls, anthropic: anthropic.calls, probe }
+    return { exit, receipt: receipts.one(), openai: openai.calls, anthropic: anthropic.calls, probe }
   })
 
 /** Asks for the text of a full answer. */

@@ -22,7 +22,7 @@ export const makeReceipts = () => {
   return {
     seen,
     /** The one receipt there must be. */
-    only: (): Receipt.Receipt => {
+    one: (): Receipt.Receipt => {
       assert.strictEqual(seen.length, 1)
       return seen[0]!
     },

@@ -4,41 +4,21 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Prompt from "effect/ai/Prompt"
 import * as Tool from "effect/ai/Tool"
-import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { Dialect } from "../../../src/providers/internal/chatDialects.ts"
 import { encodeRequest } from "../../../src/providers/internal/chatRequest.ts"
 import { toolSchema } from "../../../src/providers/internal/toolSchema.ts"
 import type { Request } from "../../../src/providers/Provider.ts"
+import { writing } from "../support/request.ts"
 
 const dialect: Dialect = {}
-
-const request = (rest: Partial<Request> = {}): Request => ({
-  model: "m",
-  prompt: Prompt.make("Hello?"),
-  tools: [],
-  toolChoice: "auto",
-  responseFormat: { type: "text" },
-  settings: {},
-  ...rest
-})
 
 interface Encoded {
   readonly [field: string]: unknown
   readonly messages: ReadonlyArray<unknown>
 }
 
-const encode = (rest: Partial<Request>, own: Partial<Dialect> = {}, stream = false): Encoded => {
-  const body = encodeRequest("p", request(rest), { ...dialect, ...own }, stream)
-  if (Result.isFailure(body)) throw body.failure
-  return JSON.parse(body.success) as Encoded
-}
-
-const refuse = (rest: Partial<Request>) => {
-  const body = encodeRequest("p", request(rest), dialect, false)
-  assert(Result.isFailure(body), "it is encoded")
-  return body.failure
-}
+const { encode, refuse } = writing<Encoded>()(encodeRequest, dialect)
 
 const user = (...content: ReadonlyArray<Prompt.UserMessagePartEncoded>) => Prompt.make([{ role: "user", content }])
 
@@ -83,6 +63,18 @@ describe("the body", () => {
     assert.strictEqual(body["temperature"], 1)
     assert.strictEqual(body["model"], "other")
     assert.deepStrictEqual(body["provider"], { order: ["a"] })
+  })
+
+  it("merges extra objects, but for those of another type", () => {
+    const body = encode({
+      responseFormat: { type: "json", objectName: "list", schema: Schema.Struct({ a: Schema.String }) },
+      settings: {
+        reasoningEffort: "low",
+        extra: { reasoning: { exclude: true }, response_format: { type: "json_object" } }
+      }
+    }, { reasoningEffort: "reasoning" })
+    assert.deepStrictEqual(body["reasoning"], { effort: "low", exclude: true })
+    assert.deepStrictEqual(body["response_format"], { type: "json_object" })
   })
 
   it("is refused where a number is none", () => {
@@ -341,7 +333,9 @@ describe("tools", () => {
 
   it("of another provider are refused", () => {
     const Search = Tool.providerDefined({ id: "acme.search", customName: "search", providerName: "web_search" })()
-    assert.strictEqual(refuse({ tools: [Weather, Search] }).parameter, "tools[1]")
+    const failure = refuse({ tools: [Weather, Search] })
+    assert.strictEqual(failure.parameter, "tools[1]")
+    assert.include(failure.message, "over Chat Completions: use `settings.extra`")
   })
 })
 

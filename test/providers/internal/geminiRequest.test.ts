@@ -4,20 +4,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Prompt from "effect/ai/Prompt"
 import * as Tool from "effect/ai/Tool"
-import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { type Dialect, encodeRequest } from "../../../src/providers/internal/geminiRequest.ts"
 import type { Request } from "../../../src/providers/Provider.ts"
+import { writing } from "../support/request.ts"
 
-const request = (rest: Partial<Request> = {}): Request => ({
-  model: "gemini-3-pro-preview",
-  prompt: Prompt.make("Hello?"),
-  tools: [],
-  toolChoice: "auto",
-  responseFormat: { type: "text" },
-  settings: {},
-  ...rest
-})
+const dialect: Dialect = { thinking: undefined, includeThoughts: false }
 
 interface Encoded {
   readonly [field: string]: unknown
@@ -25,20 +17,7 @@ interface Encoded {
   readonly generationConfig?: { readonly [field: string]: unknown }
 }
 
-const encoded = (rest: Partial<Request>, own: Partial<Dialect>) =>
-  encodeRequest("p", request(rest), { thinking: undefined, includeThoughts: false, ...own })
-
-const encode = (rest: Partial<Request>, own: Partial<Dialect> = {}): Encoded => {
-  const body = encoded(rest, own)
-  if (Result.isFailure(body)) throw body.failure
-  return JSON.parse(body.success) as Encoded
-}
-
-const refuse = (rest: Partial<Request>, own: Partial<Dialect> = {}) => {
-  const body = encoded(rest, own)
-  assert(Result.isFailure(body), "it is encoded")
-  return body.failure
-}
+const { encode, refuse } = writing<Encoded>()(encodeRequest, dialect, "gemini-3-pro-preview")
 
 const hello = [{ role: "user", parts: [{ text: "Hello?" }] }]
 

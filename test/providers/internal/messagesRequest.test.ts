@@ -4,39 +4,19 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Prompt from "effect/ai/Prompt"
 import * as Tool from "effect/ai/Tool"
-import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { type Dialect, encodeRequest } from "../../../src/providers/internal/messagesRequest.ts"
 import type { Request } from "../../../src/providers/Provider.ts"
+import { writing } from "../support/request.ts"
 
 const dialect: Dialect = { defaultMaxTokens: 8192, thinking: "adaptive", jsonFormat: "schema" }
-
-const request = (rest: Partial<Request> = {}): Request => ({
-  model: "m",
-  prompt: Prompt.make("Hello?"),
-  tools: [],
-  toolChoice: "auto",
-  responseFormat: { type: "text" },
-  settings: {},
-  ...rest
-})
 
 interface Encoded {
   readonly [field: string]: unknown
   readonly messages: ReadonlyArray<{ readonly role: string; readonly content: ReadonlyArray<unknown> }>
 }
 
-const encode = (rest: Partial<Request>, own: Partial<Dialect> = {}, stream = false): Encoded => {
-  const body = encodeRequest("p", request(rest), { ...dialect, ...own }, stream)
-  if (Result.isFailure(body)) throw body.failure
-  return JSON.parse(body.success) as Encoded
-}
-
-const refuse = (rest: Partial<Request>, own: Partial<Dialect> = {}) => {
-  const body = encodeRequest("p", request(rest), { ...dialect, ...own }, false)
-  assert(Result.isFailure(body), "it is encoded")
-  return body.failure
-}
+const { encode, refuse } = writing<Encoded>()(encodeRequest, dialect)
 
 const hello = [{ role: "user", content: [{ type: "text", text: "Hello?" }] }]
 
@@ -70,6 +50,21 @@ describe("the body", () => {
     assert.strictEqual(body["temperature"], 1)
     assert.strictEqual(body["service_tier"], "auto")
     assert.strictEqual(body["max_tokens"], 5)
+  })
+
+  it("merges extra objects, but for those of another type", () => {
+    const body = encode({
+      responseFormat: { type: "json", objectName: "list", schema: Schema.Struct({ a: Schema.String }) },
+      settings: {
+        maxOutputTokens: 4000,
+        reasoningEffort: "high",
+        extra: { output_config: { effort: "low" }, thinking: { type: "disabled" } }
+      }
+    }, { thinking: "budget" })
+    const output = body["output_config"] as { readonly effort?: string; readonly format?: { readonly type: string } }
+    assert.strictEqual(output.effort, "low")
+    assert.strictEqual(output.format?.type, "json_schema")
+    assert.deepStrictEqual(body["thinking"], { type: "disabled" })
   })
 
   it("is refused where a number is none", () => {
@@ -407,7 +402,9 @@ describe("tools", () => {
       providerName: "web_search",
       args: Schema.Struct({})
     })({})
-    assert.strictEqual(refuse({ tools: [search] }).parameter, "tools[0]")
+    const failure = refuse({ tools: [search] })
+    assert.strictEqual(failure.parameter, "tools[0]")
+    assert.include(failure.message, "over the Messages API: use `settings.extra`")
   })
 })
 

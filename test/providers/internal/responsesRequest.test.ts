@@ -4,7 +4,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Prompt from "effect/ai/Prompt"
 import * as Tool from "effect/ai/Tool"
-import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type {
   ResponseCreateParams,
@@ -15,6 +14,7 @@ import type {
 import { type Dialect, encodeRequest } from "../../../src/providers/internal/responsesRequest.ts"
 import { toolSchema } from "../../../src/providers/internal/toolSchema.ts"
 import type { Request } from "../../../src/providers/Provider.ts"
+import { writing } from "../support/request.ts"
 
 const dialect: Dialect = {
   store: undefined,
@@ -23,27 +23,7 @@ const dialect: Dialect = {
   conversation: "stateless"
 }
 
-const request = (rest: Partial<Request> = {}): Request => ({
-  model: "gpt-5-mini",
-  prompt: Prompt.make("Hello?"),
-  tools: [],
-  toolChoice: "auto",
-  responseFormat: { type: "text" },
-  settings: {},
-  ...rest
-})
-
-const encode = (rest: Partial<Request>, own: Partial<Dialect> = {}, stream = false): ResponseCreateParams => {
-  const body = encodeRequest("p", request(rest), { ...dialect, ...own }, stream)
-  if (Result.isFailure(body)) throw body.failure
-  return JSON.parse(body.success) as ResponseCreateParams
-}
-
-const refuse = (rest: Partial<Request>, own: Partial<Dialect> = {}) => {
-  const body = encodeRequest("p", request(rest), { ...dialect, ...own }, false)
-  assert(Result.isFailure(body), "it is encoded")
-  return body.failure
-}
+const { encode, refuse } = writing<ResponseCreateParams>()(encodeRequest, dialect, "gpt-5-mini")
 
 const same = (actual: ResponseCreateParams, expected: ResponseCreateParams) => assert.deepStrictEqual(actual, expected)
 

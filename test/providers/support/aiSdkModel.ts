@@ -12,9 +12,9 @@ import type {
 } from "@ai-sdk/provider"
 import { Provider } from "effect-bulwark/providers"
 import * as AiSdk from "effect-bulwark/providers/AiSdk"
-import * as Prompt from "effect/ai/Prompt"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import { request } from "./request.ts"
 
 export class P extends Provider.Service<P>()("p") {}
 
@@ -80,15 +80,6 @@ export const usage: LanguageModelV4Usage = {
   raw: { in: 10, out: 5 }
 }
 
-export const request: Provider.Request = {
-  model: "model-x",
-  prompt: Prompt.make("Hello?"),
-  tools: [],
-  toolChoice: "none",
-  responseFormat: { type: "text" },
-  settings: {}
-}
-
 /** A whole answer. */
 export const answer = (content: ReadonlyArray<unknown>, rest: object = {}): Promise<unknown> =>
   Promise.resolve({ content, finishReason: { unified: "stop", raw: "stop" }, usage, warnings: [], ...rest })
@@ -97,10 +88,10 @@ export const textAnswer = () => answer([{ type: "text", text: "hi" }])
 
 /** Asks a source for a whole answer, or for all parts of a stream. */
 export const whole = (source: AiSdk.Source, rest: Partial<Provider.Request> = {}) =>
-  AiSdk.make("p", source).whole({ ...request, ...rest })
+  AiSdk.make("p", source).whole(request({ toolChoice: "none", ...rest }))
 
 export const streamed = (source: AiSdk.Source, rest: Partial<Provider.Request> = {}) =>
-  Stream.runCollect(AiSdk.make("p", source).stream({ ...request, ...rest }))
+  Stream.runCollect(AiSdk.make("p", source).stream(request({ toolChoice: "none", ...rest })))
 
 /** What a call asks a model of specification v4. */
 export const asked = (rest: Partial<Provider.Request>) =>

@@ -13,7 +13,8 @@ import type * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Replay from "./replayServer.ts"
-import { commonPlants, keepsSecrets, P, prompt } from "./secretsSuite.ts"
+import { P } from "./request.ts"
+import { commonPlants, keepsSecrets, prompt } from "./secretsSuite.ts"
 import { clients } from "./socketSuite.ts"
 
 /** The layer of the adapter under test. */

@@ -14,6 +14,7 @@ import type * as HttpClient from "effect/http/HttpClient"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import * as Replay from "./replayServer.ts"
+import { request } from "./request.ts"
 
 export const apiKey = "sk-parity-0123456789"
 
@@ -72,16 +73,8 @@ const run = <Options, Params>(
       baseUrl: server.url + peer.path,
       apiKey: Redacted.make(apiKey)
     }).pipe(Effect.provide(FetchHttpClient.layer))
-    const request: Provider.Request = {
-      model: peer.model,
-      prompt: Prompt.make(prompt),
-      tools: [],
-      toolChoice: "auto",
-      responseFormat: { type: "text" },
-      settings: {},
-      ...rest
-    }
-    yield* Effect.orDie(streamed ? Stream.runDrain(provider.stream(request)) : provider.whole(request))
+    const asked = request({ model: peer.model, prompt: Prompt.make(prompt), ...rest })
+    yield* Effect.orDie(streamed ? Stream.runDrain(provider.stream(asked)) : provider.whole(asked))
     const [first, second, ...more] = server.requests
     assert(first !== undefined && second !== undefined && more.length === 0, "each has sent one request")
     return [first, second]

@@ -3,7 +3,6 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Llm, type LlmError } from "effect-bulwark"
-import { Provider } from "effect-bulwark/providers"
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as HttpClient from "effect/http/HttpClient"
@@ -13,10 +12,9 @@ import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
 import { inspect } from "node:util"
-import { appearances, unwrapped } from "../../support/observe.ts"
+import { appearances, makeSpans, unwrapped } from "../../support/observe.ts"
 import * as Replay from "./replayServer.ts"
-
-export class P extends Provider.Service<P>()("p") {}
+import { llm, type P } from "./request.ts"
 
 export const key = "sk-planted-0123456789abcdef"
 
@@ -84,8 +82,6 @@ export const commonPlants: { readonly [name: string]: Plant } = {
 const leaks = (text: string): Array<string> =>
   [key, key.slice(0, 12), headerSecret, querySecret, prompt, "planted prompt"].filter((secret) => text.includes(secret))
 
-const llm = Llm.model(P, "model-x")
-
 /** What is asked, in every way there is. */
 export interface Runs {
   readonly [mode: string]: Effect.Effect<unknown, LlmError.ProviderError, P>
@@ -107,7 +103,7 @@ export const keepsSecrets = (
       for (const [mode, run] of Object.entries(runs)) {
         it.effect(`are not in what is seen of ${name} (${mode})`, () =>
           Effect.gen(function*() {
-            const spans: Array<Tracer.Span> = []
+            const { spans, tracer } = makeSpans()
             const logs: Array<string> = []
             const server = yield* Replay.make
             server.onRequest(Replay.reply({ status, headers: echoHeaders, body, breaks }))
@@ -124,16 +120,7 @@ export const keepsSecrets = (
                   query: { sig2: Redacted.make(querySecret) }
                 }).pipe(Layer.provide(FetchHttpClient.layer)),
                 Logger.layer([Logger.map(Logger.formatJson, (line) => void logs.push(line))]),
-                Layer.succeed(
-                  Tracer.Tracer,
-                  Tracer.make({
-                    span: (options) => {
-                      const span = new Tracer.NativeSpan(options)
-                      spans.push(span)
-                      return span
-                    }
-                  })
-                ),
+                Layer.succeed(Tracer.Tracer, tracer),
                 // Even for those who want the headers of requests in their spans.
                 Layer.succeed(HttpClient.TracerHeaderFilter, (_: string, phase: string) => phase === "request")
               )),

@@ -4,7 +4,6 @@
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { assert, describe, it } from "@effect/vitest"
 import { Llm, LlmError } from "effect-bulwark"
-import { Provider } from "effect-bulwark/providers"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -14,8 +13,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import * as Replay from "./replayServer.ts"
-
-export class P extends Provider.Service<P>()("p") {}
+import { llm, type P } from "./request.ts"
 
 /** The layer of the adapter under test. */
 export type Adapter = (
@@ -37,8 +35,6 @@ export interface Words {
   readonly error: string
 }
 
-const llm = Llm.model(P, "model-x")
-
 export const clients: { readonly [name: string]: Layer.Layer<HttpClient.HttpClient> } = {
   fetch: FetchHttpClient.layer,
   undici: NodeHttpClient.layerUndici,
@@ -52,7 +48,7 @@ const read = Llm.streamText(llm, { prompt: "Hello?" })
 const words = Stream.runCollect(Llm.textDeltas(read))
 
 /** The failure of a call, whole or streamed. */
-const failure = (
+export const failure = (
   run: Effect.Effect<unknown, LlmError.ProviderError, P>,
   layer: Layer.Layer<P>
 ): Effect.Effect<LlmError.ProviderError> =>

@@ -4,6 +4,8 @@
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import OpenAI from "openai"
+import * as FaultServer from "../../../src/testing/FaultServer.ts"
 
 export const story =
   "Lighthouses guided ships along the coast for centuries. Keepers lit the lamps at dusk and watched the lamps " +
@@ -63,3 +65,26 @@ export const collect = async <A>(stream: AsyncIterable<A>): Promise<ReadonlyArra
   for await (const one of stream) found.push(one)
   return found
 }
+
+/** OpenAI's client of a server. */
+export const openAiOf = (server: FaultServer.FaultServer, apiKey = "test-key") =>
+  new OpenAI({ apiKey, baseURL: server.url, maxRetries: 0, logLevel: "off" })
+
+/** What a client's call is rejected with that meets a fault. */
+export const failing = <Client>(
+  clientOf: (server: FaultServer.FaultServer) => Client,
+  ask: (client: Client, streamed: boolean) => PromiseLike<unknown>
+) =>
+  Effect.fnUntraced(function*(fault: FaultServer.Fault, streamed = false) {
+    const client = clientOf(yield* FaultServer.make({ script: { "*": [fault] } }))
+    return yield* rejection(() => ask(client, streamed))
+  })
+
+/** Faults that break an answer on its way, and whether it is streamed. */
+export const breaks: ReadonlyArray<readonly [fault: FaultServer.Fault, streamed: boolean]> = [
+  [FaultServer.cutAfter(2), true],
+  [FaultServer.cutAfter(2), false],
+  [FaultServer.malformedChunkAt(2), true],
+  [FaultServer.malformedChunkAt(2), false],
+  [FaultServer.truncatedJson, false]
+]

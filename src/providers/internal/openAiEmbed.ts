@@ -1,5 +1,5 @@
 /**
- * Embeddings as OpenAI has them, beside Chat Completions: `POST /embeddings`.
+ * Embeddings as OpenAI has them, beside Chat Completions and Responses: `POST /embeddings`.
  */
 import * as Base64 from "effect/encoding/Base64"
 import * as Result from "effect/Result"
@@ -11,7 +11,7 @@ import { count, type Fields, fields, items } from "./read.ts"
 // What OpenAI takes at once. Others take more, or say what they take.
 const maxInputs = 2048
 
-export const chatEmbed = (provider: string, endpoint: Endpoint, format: "base64" | "float"): EmbedProtocol => ({
+export const openAiEmbed = (provider: string, endpoint: Endpoint, format: "base64" | "float"): EmbedProtocol => ({
   endpoint,
   maxInputs,
   encode: ({ dimensions, extra, inputs, model }) =>
