@@ -49,7 +49,7 @@ for (const [kind, ask] of Object.entries({ "a full answer": text, "a stream": st
         assert.include(error.message, "context window of 100 tokens (101 requested), so nothing was sent")
         assert.notInclude(error.message, "word")
         assert.strictEqual(first.calls.length, 1)
-        const receipt = receipts.only()
+        const receipt = receipts.one()
         assert.deepStrictEqual(receipt.attempts, [])
         assert.deepStrictEqual(receipt.events.map(({ reason, type }) => [type, reason]), [
           ["rejected", "ContextLengthExceeded"]
@@ -242,7 +242,7 @@ const trimmed = (prompt: Prompt.Prompt, window: number, keepTurns = 1) =>
     const exit = yield* Effect.result(
       receipts.observe(Llm.generateText(llm, { prompt, settings })).pipe(Effect.provide(layer))
     )
-    return { exit, sent: first.calls.map((call) => call.request.prompt.content), receipt: receipts.only() }
+    return { exit, sent: first.calls.map((call) => call.request.prompt.content), receipt: receipts.one() }
   })
 
 describe("ContextWindow.enforce({ mode: \"trim\" })", () => {
