@@ -164,13 +164,9 @@ export const model = <Self>(
         return openAttempt(call, {
           provider: provider.providerName,
           model: id,
-          // Built when asked for: a call uses one of the two.
-          get whole() {
-            return service.whole(request)
-          },
-          get stream() {
-            return service.stream(request)
-          },
+          request,
+          whole: (settings) => service.whole(settings === request.settings ? request : { ...request, settings }),
+          stream: (settings) => service.stream(settings === request.settings ? request : { ...request, settings }),
           failed: (error) => park(service, domain, error, call.recorder.now())
         })
       })

@@ -104,7 +104,8 @@ const saysUnsent = (error: unknown): boolean =>
   error instanceof LlmError.RateLimited
     ? error.parked === true
     : error instanceof LlmError.CircuitOpen || error instanceof LlmError.Saturated ||
-      error instanceof LlmError.StoreUnavailable
+      error instanceof LlmError.StoreUnavailable || error instanceof LlmError.BudgetExceeded ||
+      error instanceof LlmError.UnknownPrice
 
 /** Whether a failure says that too much is sent. */
 const isRefusal = (error: unknown): boolean =>
