@@ -1,6 +1,8 @@
 /**
- * Money: what calls cost.
+ * Money, tokens and context windows: what calls cost and may use.
  *
  * @since 0.1.0
  */
+export * as ContextWindow from "./ContextWindow.ts"
 export * as Pricing from "./Pricing.ts"
+export * as TokenCount from "./TokenCount.ts"

@@ -12,7 +12,13 @@ import type * as Tool from "effect/ai/Tool"
 import type * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
 import type { Attribution } from "./Attribution.ts"
-import type { BudgetExceeded, StoreUnavailable, UnknownPrice } from "./internal/errors.ts"
+import type {
+  BudgetExceeded,
+  ContextLengthExceeded,
+  InvalidRequest,
+  StoreUnavailable,
+  UnknownPrice
+} from "./internal/errors.ts"
 import type { Recorder } from "./internal/recorder.ts"
 import type * as Money from "./Money.ts"
 import type { Usage } from "./Usage.ts"
@@ -193,6 +199,34 @@ export interface Pulse {
 }
 
 /**
+ * A model of a provider, as receipts, plans and errors name it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Target {
+  /** The name of the provider service. */
+  readonly provider: string
+  /** The provider's name for the model. */
+  readonly model: string
+}
+
+/**
+ * Looks at what a model is about to be asked, with all settings, and hands on the same request, another one, or a refusal.
+ *
+ * **When to use**
+ *
+ * For policies whose word depends on the model, wherever they stand: around a fallback, each model has the request prepared for
+ * itself. The failures are those that a model has anyway, and are dealt with where the model's are.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Prepare {
+  (target: Target, request: Request): Effect.Effect<Request, ContextLengthExceeded | InvalidRequest>
+}
+
+/**
  * One logical call in flight.
  *
  * @category models
@@ -231,6 +265,8 @@ export interface Call {
   readonly retractable: boolean
   /** The text that the request ends with and the model is to go on from; it has been delivered already. */
   readonly continues: string | undefined
+  /** What every model has its request pass before it sends it. */
+  readonly prepare: Prepare | undefined
   /** Listens to the arrival of parts. */
   readonly pulse: Pulse | undefined
   /** The receipt under construction. */

@@ -75,8 +75,8 @@ export const Event = Schema.Struct({
   /**
    * What was decided: to try again (`retry`), to ask another model (`fallback`, or a better one: `escalate`), to stop waiting
    * (`timeout`), to answer without a model (`degraded`), to send a second request beside the first (`hedge`), to send nothing
-   * (`rejected`), to wait for a turn (`queue`), to go on after an answer broke off (`resume`), or to warn that a budget is used up in
-   * part (`warning`).
+   * (`rejected`), to wait for a turn (`queue`), to go on after an answer broke off (`resume`), to leave out the oldest of a
+   * conversation (`trim`), or to warn that a budget is used up in part (`warning`).
    */
   type: Schema.Literals([
     "retry",
@@ -88,6 +88,7 @@ export const Event = Schema.Struct({
     "rejected",
     "queue",
     "resume",
+    "trim",
     "warning"
   ]),
   /** When, in milliseconds after the operation began. */
@@ -257,6 +258,8 @@ const describeEvent = (event: Event): string => {
       return `${event.reason}: go on after the break`
     case "warning":
       return event.reason
+    case "trim":
+      return `${event.reason}: leave out the oldest`
   }
 }
 

@@ -19,11 +19,13 @@
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import * as Call from "../core/Call.ts"
 import { openAttempt } from "../core/internal/openAttempt.ts"
 import * as Llm from "../core/Llm.ts"
 import { type ProviderError, RateLimited } from "../core/LlmError.ts"
+import type { Opened } from "../core/Opened.ts"
 import type { AnswerPart, ProviderPart } from "../core/Part.ts"
 import * as Plan from "../core/Plan.ts"
 import { park, parkedFor } from "./internal/parking.ts"
@@ -134,43 +136,46 @@ export const model = <Self>(
   provider: Key<Self>,
   id: string,
   settings?: Call.Settings
-): Llm.Llm<ProviderError, Self> =>
-  Llm.make({
+): Llm.Llm<ProviderError, Self> => {
+  const target: Call.Target = { provider: provider.providerName, model: id }
+  return Llm.make({
     plan: Plan.model(provider.providerName, id),
     open: (call) =>
       Effect.flatMap(provider, (service) => {
-        const request: Request = {
-          ...call.request,
-          model: id,
-          settings: settings === undefined
-            ? call.request.settings
-            : Call.mergeSettings(settings, call.request.settings),
-          onResponse: call.pulse?.response
-        }
-        const now = call.recorder.now()
-        const domain = () => service.quotaDomain?.(request) ?? account
-        const parked = parkedFor(service, domain, now)
-        if (parked > 0) {
-          call.recorder.event("rejected", "RateLimited")
-          return Effect.fail(
-            new RateLimited({
-              provider: provider.providerName,
-              model: id,
-              retryAfter: Duration.millis(parked),
-              parked: true
-            })
-          )
-        }
-        return openAttempt(call, {
-          provider: provider.providerName,
-          model: id,
-          request,
-          whole: (settings) => service.whole(settings === request.settings ? request : { ...request, settings }),
-          stream: (settings) => service.stream(settings === request.settings ? request : { ...request, settings }),
-          failed: (error) => park(service, domain, error, call.recorder.now())
-        })
+        const asked: Call.Request = settings === undefined
+          ? call.request
+          : { ...call.request, settings: Call.mergeSettings(settings, call.request.settings) }
+        return call.prepare === undefined
+          ? send(service, target, call, asked)
+          : Effect.flatMap(call.prepare(target, asked), (prepared) => send(service, target, call, prepared))
       })
   })
+}
+
+/** Sends one request, unless the account has been told to wait. */
+const send = (
+  service: Provider,
+  { model, provider }: Call.Target,
+  call: Call.Call,
+  asked: Call.Request
+): Effect.Effect<Opened, ProviderError, Scope.Scope> => {
+  const request: Request = { ...asked, model, onResponse: call.pulse?.response }
+  const now = call.recorder.now()
+  const domain = () => service.quotaDomain?.(request) ?? account
+  const parked = parkedFor(service, domain, now)
+  if (parked > 0) {
+    call.recorder.event("rejected", "RateLimited")
+    return Effect.fail(new RateLimited({ provider, model, retryAfter: Duration.millis(parked), parked: true }))
+  }
+  return openAttempt(call, {
+    provider,
+    model,
+    request,
+    whole: (settings) => service.whole(settings === request.settings ? request : { ...request, settings }),
+    stream: (settings) => service.stream(settings === request.settings ? request : { ...request, settings }),
+    failed: (error) => park(service, domain, error, call.recorder.now())
+  })
+}
 
 // All requests of a provider that does not say otherwise.
 const account = ""

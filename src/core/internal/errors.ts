@@ -207,13 +207,16 @@ export class ContextLengthExceeded extends make<ContextLengthExceeded>()("Contex
   /** The model's context window, in tokens. */
   limit: Schema.optionalKey(Schema.Int),
   /** What the request needs, in tokens. */
-  requested: Schema.optionalKey(Schema.Int)
+  requested: Schema.optionalKey(Schema.Int),
+  /** Set where it was counted in advance, and nothing was sent. */
+  unsent: Schema.optionalKey(Schema.Boolean)
 }) {
   override get message(): string {
     return describe(this, {
       what: "the request is larger than the model's context window" +
         (this.limit === undefined ? "" : ` of ${this.limit} tokens`) +
-        (this.requested === undefined ? "" : ` (${this.requested} requested)`),
+        (this.requested === undefined ? "" : ` (${this.requested} requested)`) +
+        (this.unsent === true ? ", so nothing was sent" : ""),
       mend: "shorten the prompt, split it, or ask a model with a larger window"
     })
   }

@@ -42,6 +42,7 @@ const makeCall = (
     account: undefined,
     retractable,
     continues: undefined,
+    prepare: undefined,
     attribution,
     pulse: undefined,
     recorder: new Recorder(id, attribution, fiber.getRef(Clock.Clock))

@@ -103,6 +103,8 @@ const outcomeOf = (cause: Cause.Cause<unknown>): Outcome =>
 const saysUnsent = (error: unknown): boolean =>
   error instanceof LlmError.RateLimited
     ? error.parked === true
+    : error instanceof LlmError.ContextLengthExceeded
+    ? error.unsent === true
     : error instanceof LlmError.CircuitOpen || error instanceof LlmError.Saturated ||
       error instanceof LlmError.StoreUnavailable || error instanceof LlmError.BudgetExceeded ||
       error instanceof LlmError.UnknownPrice

@@ -50,11 +50,16 @@ export const encodeNumbers = (
 // Names of schemas are more narrow here than they are in Effect.
 export const nameOf = (name: string): string => name.replaceAll(/[^\w-]/g, "_").slice(0, 64) || "output"
 
-/** The tools that a request offers. One that asks for a tool which is not among them is refused. */
-export const offeredTools = ({ toolChoice, tools }: Request): ReadonlyArray<Tool.Any> => {
-  const offered = typeof toolChoice === "object" && "oneOf" in toolChoice
+/** The tools that may be called. */
+export const allowedTools = ({ toolChoice, tools }: Pick<Request, "toolChoice" | "tools">): ReadonlyArray<Tool.Any> =>
+  typeof toolChoice === "object" && "oneOf" in toolChoice
     ? tools.filter((tool) => toolChoice.oneOf.includes(tool.name))
     : tools
+
+/** The tools that a request offers. One that asks for a tool which is not among them is refused. */
+export const offeredTools = (request: Request): ReadonlyArray<Tool.Any> => {
+  const { toolChoice } = request
+  const offered = allowedTools(request)
   const missing = typeof toolChoice === "object" && "tool" in toolChoice
     ? !offered.some(({ name }) => name === toolChoice.tool)
     : offered.length === 0 && (toolChoice === "required" || typeof toolChoice === "object")
