@@ -86,7 +86,11 @@ export class Books {
     }))
   }
 
-  reserve(id: string, lines: ReadonlyArray<Line>, now: number): Effect.Effect<Verdict, Cause.TimeoutError | BudgetStoreError> {
+  reserve(
+    id: string,
+    lines: ReadonlyArray<Line>,
+    now: number
+  ): Effect.Effect<Verdict, Cause.TimeoutError | BudgetStoreError> {
     return this.inTime(this.options.store.reserve({ id, lines, leasedUntil: Math.ceil(now + this.options.lease) }))
   }
 
@@ -151,7 +155,9 @@ export class Books {
     say: (words: string) => void
   ): Effect.Effect<void> {
     if (limit.warnAt.length === 0 || !(used >= limit.warnAt[0]! * limit.most)) return Effect.void
-    const due = limit.warnAt.filter((fraction) => used >= fraction * limit.most && this.rings(limit, attribution, fraction, now))
+    const due = limit.warnAt.filter((fraction) =>
+      used >= fraction * limit.most && this.rings(limit, attribution, fraction, now)
+    )
     return Effect.forEach(due, (fraction) => {
       const { resource, scope, window } = limit
       const words = `${Math.round(fraction * 100)} % of the budget is used (${resource}, ${scope}, ${window})`

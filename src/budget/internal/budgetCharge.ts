@@ -34,10 +34,17 @@ export class CallAccount implements Account {
   readonly call: Call
   readonly ofCall: ReadonlyArray<OfCall>
 
-  constructor(options: AccountOptions, call: Call) {
+  constructor(options: AccountOptions, call: Call, ofCall?: ReadonlyArray<OfCall>) {
     this.options = options
     this.call = call
-    this.ofCall = options.books.ofCall.map(() => ({ used: 0, held: 0 }))
+    this.ofCall = ofCall ?? options.books.ofCall.map(() => ({ used: 0, held: 0 }))
+  }
+
+  /** The same account, where requests without a bound of their answer get another one. */
+  within(maxOutputTokens: number | undefined): CallAccount {
+    return maxOutputTokens === undefined
+      ? this
+      : new CallAccount({ ...this.options, maxOutputTokens }, this.call, this.ofCall)
   }
 
   charge(asked: Asked): Charge {
@@ -46,7 +53,7 @@ export class CallAccount implements Account {
 }
 
 /** 96 random bits. */
-const reservationId = (fiber: Fiber.Fiber<unknown, unknown>): string => {
+export const reservationId = (fiber: Fiber.Fiber<unknown, unknown>): string => {
   const random = fiber.getRef(Random.Random)
   const bits = () => Math.floor(random.nextDoubleUnsafe() * 2 ** 48).toString(16).padStart(12, "0")
   return `res_${bits()}${bits()}`
@@ -190,8 +197,7 @@ class BudgetCharge implements Charge {
   private write(state: "asking" | "held" | "uncounted", sent: boolean, spent: Spent): Effect.Effect<void> {
     const { attribution, books, id, lines } = this
     const { store } = books.options
-    const { limits } = { limits: books.shared }
-    const amounts = limits.map(({ resource }) => spent.amounts[resource])
+    const amounts = books.shared.map(({ resource }) => spent.amounts[resource])
     const used = amounts.some((amount) => amount > 0)
     // Whether the store holds what it was asked for and has not answered is not known: voided, it does not.
     const step = state === "held"
@@ -200,8 +206,11 @@ class BudgetCharge implements Charge {
       ? store.void(id)
       : Effect.andThen(
         store.void(id),
-        Effect.forEach(lines, ({ account, slot, until }, n) =>
-          store.adjust({ id: `${id}_${n}`, account, slot, until, by: amounts[n]! }), { discard: true })
+        Effect.forEach(
+          lines,
+          ({ account, slot, until }, n) => store.adjust({ id: `${id}_${n}`, account, slot, until, by: amounts[n]! }),
+          { discard: true }
+        )
       )
     const told = sent && state !== "asking"
       ? books.publish((at) => ({ ...this.change("Settled", at, spent.amounts), estimated: spent.estimated }))
@@ -231,12 +240,7 @@ class BudgetCharge implements Charge {
     )
   }
 
-  private change<Tag extends "Reserved" | "Settled" | "Voided">(
-    _tag: Tag,
-    at: number,
-    amounts: Amounts
-  ): Extract<Change, { readonly _tag: "Voided" }> & { readonly _tag: Tag }
-  private change(_tag: "Reserved" | "Settled" | "Voided", at: number, amounts: Amounts) {
+  private change<Tag extends Change["_tag"]>(_tag: Tag, at: number, amounts: Amounts) {
     const { model, provider } = this.asked
     return { _tag, at, attribution: this.attribution, id: this.id, provider, model, ...amounts }
   }
@@ -293,8 +297,17 @@ export class SeveralAccounts implements Account {
   }
 }
 
-/** Whether an account keeps these books. */
-export const keeps = (account: Account | undefined, books: Books): boolean =>
+const keeps = (account: Account | undefined, books: Books): boolean =>
   account instanceof CallAccount
     ? account.options.books === books
     : account instanceof SeveralAccounts && account.has(books)
+
+/** The call under one more budget; where that budget is around it already, it is the outer one that keeps the books. */
+export const cover = (call: Call, options: AccountOptions): Call => {
+  const outer = call.account
+  if (keeps(outer, options.books)) {
+    return outer instanceof CallAccount ? { ...call, account: outer.within(options.maxOutputTokens) } : call
+  }
+  const own = new CallAccount(options, call)
+  return { ...call, account: outer === undefined ? own : new SeveralAccounts(own, outer) }
+}

@@ -86,6 +86,9 @@ export const ready = (limits: ReadonlyArray<Limit>): ReadonlyArray<Ready> => {
   return limits.map((limit, index) => {
     const where = `limits[${index}]`
     if (!isLimit(limit)) return fail(where, `it is not a limit: ${JSON.stringify(limit)}`)
+    if (limit.window._tag === "PerCall" && limit.warnAt !== undefined) {
+      return fail(where, "a limit of one call has no warnAt: whoever is warned has had the answer")
+    }
     const keys = keysOf(limit.scope ?? "global")
     const window = windowOf(limit.window)
     const name = `${limit.resource}/${window.name}/${keys.map(nameOf).join(",")}`
@@ -105,6 +108,15 @@ export const ready = (limits: ReadonlyArray<Limit>): ReadonlyArray<Ready> => {
       period: window.period
     }
   })
+}
+
+/** A change of an amount, which may be negative. */
+export const amountBy = (resource: Resource, by: Money.Decimal): number => {
+  const text = String(by).trim()
+  const negative = text.startsWith("-")
+  const limit = negative ? text.slice(1) : text
+  const amount = amountOf({ resource, limit, window: { _tag: "Total" } }, "adjust")
+  return negative ? -amount : amount
 }
 
 const amountOf = ({ limit, resource }: Limit, where: string): number => {

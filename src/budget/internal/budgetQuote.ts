@@ -7,8 +7,9 @@ import * as LlmError from "../../core/LlmError.ts"
 import * as Money from "../../core/Money.ts"
 import * as Usage from "../../core/Usage.ts"
 import * as Pricing from "../Pricing.ts"
+import type { TokenCount } from "../TokenCount.ts"
+import { answersOf, boundOf } from "./budgetBound.ts"
 import type { Resource } from "./budgetLimits.ts"
-import { answersOf, boundOf, type TokenCounter } from "./budgetTokens.ts"
 
 /** How much of each resource. */
 export interface Amounts {
@@ -32,7 +33,7 @@ export interface Quote {
 
 export interface Quoting {
   readonly pricing: Pricing.Pricing["Service"]
-  readonly counter: TokenCounter
+  readonly counter: TokenCount
   /** Which resources are limited. */
   readonly limited: ReadonlySet<Resource>
   /** The bound that is set where the request has none. */
@@ -56,7 +57,7 @@ export const quote = (asked: Asked, quoting: Quoting): Effect.Effect<Quote, LlmE
       : request.settings
     const bound = own ?? quoting.maxOutputTokens ?? price?.maxOutput ?? price?.contextWindow
     if (bound === undefined) return yield* Effect.fail(new LlmError.UnknownPrice({ provider, model, missing: "bound" }))
-    const input = yield* quoting.counter.request(asked)
+    const { tokens: input } = yield* quoting.counter.count({ ...request, provider, model })
     const output = Math.min(Number.MAX_SAFE_INTEGER, bound * answersOf(settings))
     const usd = price === undefined ? 0 : yield* Effect.catch(
       highest(price, input, output),
@@ -78,7 +79,9 @@ const highest = (
   const inputs = [input, ...price.price.tiers.map(({ above }) => above).filter((above) => above > 0 && above < input)]
   const usages = inputs.flatMap((input) =>
     [{ inputUncached: input }, { inputCacheRead: input }, { inputCacheWrite: input }, { inputCacheWrite1h: input }]
-      .flatMap((input) => [{ outputText: output }, { outputReasoning: output }].map((output) => ({ ...input, ...output })))
+      .flatMap((input) =>
+        [{ outputText: output }, { outputReasoning: output }].map((output) => ({ ...input, ...output }))
+      )
   )
   return Effect.map(
     Effect.forEach(usages, (usage) => Pricing.costOf(price, { ...Usage.zero, ...usage })),
@@ -120,7 +123,7 @@ export const spent = (
   asked: Asked,
   quoted: Quote,
   ending: Ending,
-  options: { readonly counter: TokenCounter; readonly unreported: "seen" | "quote" }
+  options: { readonly counter: TokenCount; readonly unreported: "seen" | "quote" }
 ): Effect.Effect<Spent> => {
   const { price } = quoted
   const ofUsage = (usage: Usage.Usage, estimated: boolean): Effect.Effect<Spent> =>
@@ -151,7 +154,8 @@ export const spent = (
   }
   if (ending.whole || options.unreported === "quote" || asked.transport === "whole") return Effect.succeed(theQuote)
   return Effect.flatMap(
-    options.counter.text(asked, seen),
-    (output) => ofUsage({ ...Usage.zero, inputUncached: quoted.input, outputText: Math.min(output, quoted.output) }, true)
+    options.counter.countText(asked, seen),
+    ({ tokens: output }) =>
+      ofUsage({ ...Usage.zero, inputUncached: quoted.input, outputText: Math.min(output, quoted.output) }, true)
   )
 }
