@@ -340,19 +340,19 @@ describe("requests of one call", () => {
     const [name, dearer, cheaper] of [
       [
         "orElse",
-        whole(openai.pipe(Llm.orElse(anthropic), enforce)),
-        whole(anthropic.pipe(Llm.orElse(openai), enforce))
+        Effect.orDie(whole(openai.pipe(Llm.orElse(anthropic), enforce))),
+        Effect.orDie(whole(anthropic.pipe(Llm.orElse(openai), enforce)))
       ],
       [
         "firstOf",
-        whole(enforce(Fallback.firstOf([openai, anthropic]))),
-        whole(enforce(Fallback.firstOf([anthropic, openai])))
+        Effect.orDie(whole(enforce(Fallback.firstOf([openai, anthropic])))),
+        Effect.orDie(whole(enforce(Fallback.firstOf([anthropic, openai]))))
       ]
     ] as const
   ) {
     it.effect(`a fallback is quoted at its own price (${name})`, () =>
       Effect.gen(function*() {
-        const fiber = yield* Effect.exit(dearer).pipe(Effect.forkChild({ startImmediately: true }))
+        const fiber = yield* dearer.pipe(Effect.forkChild({ startImmediately: true }))
         assert.deepStrictEqual(yield* books(), [[0, 2100]])
         yield* TestClock.adjust("1 second")
         yield* Fiber.join(fiber)
@@ -365,7 +365,7 @@ describe("requests of one call", () => {
 
     it.effect(`a cheaper fallback serves where the first model is too dear (${name})`, () =>
       Effect.gen(function*() {
-        const { receipt } = yield* Effect.orDie(cheaper)
+        const { receipt } = yield* cheaper
         assert.strictEqual(receipt.provider, "openai")
         assert.deepStrictEqual(receipt.events.map(({ reason, type }) => `${type} ${reason}`), [
           "rejected BudgetExceeded",
