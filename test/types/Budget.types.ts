@@ -1,9 +1,10 @@
 /**
- * What prices do to `E` and `R`, pinned. This file is compiled, never run.
+ * What prices and budgets do to `E` and `R`, pinned. This file is compiled, never run.
  */
-import type { Effect, Layer } from "effect"
-import { type LlmError, Money, type Receipt, type Usage } from "effect-bulwark"
-import { Pricing } from "effect-bulwark/budget"
+import type { Effect, Layer, Stream } from "effect"
+import { Llm, type LlmError, Money, type Receipt, type Usage } from "effect-bulwark"
+import { Budget, type BudgetStore, Pricing, type TokenCount } from "effect-bulwark/budget"
+import { Provider } from "effect-bulwark/providers"
 import { expectTypeOf } from "vitest"
 
 declare const usage: Usage.Usage
@@ -43,3 +44,48 @@ expectTypeOf(Money.zero + Money.zero).toEqualTypeOf<Money.MicroUsd>()
 expectTypeOf(Pricing.layer()).toEqualTypeOf<Layer.Layer<Pricing.Pricing>>()
 expectTypeOf(Pricing.layerOf([])).toEqualTypeOf<Layer.Layer<Pricing.Pricing>>()
 expectTypeOf(Pricing.layerExtend([])).toEqualTypeOf<Layer.Layer<Pricing.Pricing, never, Pricing.Pricing>>()
+
+class OpenAi extends Provider.Service<OpenAi>()("openai") {}
+class Ollama extends Provider.Service<Ollama>()("ollama") {}
+
+const openai = Llm.model(OpenAi, "gpt-5-mini")
+const ollama = Llm.model(Ollama, "llama3.3")
+type Provided = LlmError.ProviderError
+type Refused = LlmError.BudgetExceeded | LlmError.UnknownPrice
+
+// ---- Budget.enforce: adds what it refuses with, and StoreUnavailable unless it is told to go on without its store ----
+expectTypeOf(openai.pipe(Budget.enforce())).toEqualTypeOf<
+  Llm.Llm<Provided | Refused | LlmError.StoreUnavailable, OpenAi | Budget.Budget>
+>()
+expectTypeOf(Budget.enforce(openai, { maxOutputTokens: 100, unreported: "quote" })).toEqualTypeOf<
+  Llm.Llm<Provided | Refused | LlmError.StoreUnavailable, OpenAi | Budget.Budget>
+>()
+expectTypeOf(openai.pipe(Budget.enforce({ onStoreError: "allow" }))).toEqualTypeOf<
+  Llm.Llm<Provided | Refused, OpenAi | Budget.Budget>
+>()
+// ... whatever is handled inside, and a fallback around it handles what another model may not have.
+expectTypeOf(openai.pipe(Llm.orElseSucceed(() => ""), Budget.enforce({ onStoreError: "allow" }))).toEqualTypeOf<
+  Llm.Llm<Refused, OpenAi | Budget.Budget>
+>()
+expectTypeOf(openai.pipe(Budget.enforce(), Llm.orElse(ollama))).toEqualTypeOf<
+  Llm.Llm<Provided | LlmError.StoreUnavailable, OpenAi | Ollama | Budget.Budget>
+>()
+expectTypeOf(openai.pipe(Budget.enforce(), Llm.orElseSucceed((error) => error._tag))).toEqualTypeOf<
+  Llm.Llm<never, OpenAi | Budget.Budget>
+>()
+
+// ---- how things stand ----
+expectTypeOf(Budget.status()).toEqualTypeOf<
+  Effect.Effect<ReadonlyArray<Budget.Status>, LlmError.StoreUnavailable, Budget.Budget>
+>()
+expectTypeOf(Budget.remaining({ tenant: "acme" })).toEqualTypeOf<
+  Effect.Effect<Budget.Remaining, LlmError.StoreUnavailable, Budget.Budget>
+>()
+expectTypeOf(Budget.changes).toEqualTypeOf<Stream.Stream<Budget.Change, never, Budget.Budget>>()
+expectTypeOf(Budget.layer({ limits: [] })).toEqualTypeOf<
+  Layer.Layer<Budget.Budget, never, BudgetStore.BudgetStore | Pricing.Pricing | TokenCount.TokenCount>
+>()
+// @ts-expect-error there is no such resource
+Budget.layer({ limits: [{ resource: "eur", limit: 1, window: Budget.total }] })
+// @ts-expect-error a limit has a window
+Budget.layer({ limits: [{ resource: "usd", limit: 1 }] })
