@@ -19,9 +19,18 @@ import type {
   StoreUnavailable,
   UnknownPrice
 } from "./internal/errors.ts"
-import type { Recorder } from "./internal/recorder.ts"
-import type * as Money from "./Money.ts"
+import type { Cost, Recorder } from "./internal/recorder.ts"
 import type { Usage } from "./Usage.ts"
+
+export {
+  /**
+   * What a request has cost.
+   *
+   * @category models
+   * @since 0.1.0
+   */
+  type Cost
+}
 
 /**
  * Request parameters that models share. What is absent is left to the provider's default.
@@ -142,19 +151,6 @@ export interface Ending {
   readonly seen: () => string
   /** What it has failed with; nothing where it is whole, was interrupted, or died. */
   readonly error: unknown
-}
-
-/**
- * What a request has cost.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Cost {
-  /** In micro-dollars, where that is known. */
-  readonly amount: Money.MicroUsd | undefined
-  /** Whether it is an upper estimate, since the provider did not say what was used. */
-  readonly estimated: boolean
 }
 
 /**

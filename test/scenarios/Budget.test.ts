@@ -128,7 +128,7 @@ const run = (recipe: typeof Recipe.Type) =>
     const first = ScriptedProvider.make(OpenAi, (_, index) => stepOf(recipe.openai[index] ?? "answers"))
     const second = ScriptedProvider.make(Anthropic, (_, index) => stepOf(recipe.anthropic[index] ?? "answers"))
     // Types are widened: here only the books matter.
-    const stack = [...recipe.policies.map((name) => policies[name])] as Array<(self: Stack) => Stack>
+    const stack = recipe.policies.map((name) => policies[name]) as Array<(self: Stack) => Stack>
     stack.splice(
       recipe.budget,
       0,

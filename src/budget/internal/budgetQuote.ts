@@ -46,7 +46,7 @@ export const quote = (asked: Asked, quoting: Quoting): Effect.Effect<Quote, LlmE
     const { model, provider, request } = asked
     const { limited } = quoting
     const found = yield* Effect.result(quoting.pricing.lookup({ provider, model }))
-    if (found._tag === "Failure" && limited.has("usd")) return yield* Effect.fail(found.failure)
+    if (found._tag === "Failure" && limited.has("usd")) return yield* found.failure
     const price = found._tag === "Success" ? found.success : undefined
     if (!limited.has("usd") && !limited.has("tokens")) {
       return { most: { ...nothing, requests: 1 }, input: 0, output: 0, price, settings: request.settings }
@@ -56,7 +56,7 @@ export const quote = (asked: Asked, quoting: Quoting): Effect.Effect<Quote, LlmE
       ? { ...request.settings, maxOutputTokens: quoting.maxOutputTokens }
       : request.settings
     const bound = own ?? quoting.maxOutputTokens ?? price?.maxOutput ?? price?.contextWindow
-    if (bound === undefined) return yield* Effect.fail(new LlmError.UnknownPrice({ provider, model, missing: "bound" }))
+    if (bound === undefined) return yield* new LlmError.UnknownPrice({ provider, model, missing: "bound" })
     const { tokens: input } = yield* quoting.counter.count({ ...request, provider, model })
     const output = Math.min(Number.MAX_SAFE_INTEGER, bound * answersOf(settings))
     const usd = price === undefined ? 0 : yield* Effect.catch(
@@ -66,6 +66,9 @@ export const quote = (asked: Asked, quoting: Quoting): Effect.Effect<Quote, LlmE
     const tokens = Math.min(Number.MAX_SAFE_INTEGER, input + output)
     return { most: { usd, tokens, requests: 1 }, input, output, price, settings }
   })
+
+const inputBuckets = ["inputUncached", "inputCacheRead", "inputCacheWrite", "inputCacheWrite1h"] as const
+const outputBuckets = ["outputText", "outputReasoning"] as const
 
 /**
  * The most that so many tokens can cost: all of them in the bucket that costs most. An input of fewer tokens may be in a tier that
@@ -77,14 +80,13 @@ const highest = (
   output: number
 ): Effect.Effect<number, LlmError.UnknownPrice> => {
   const inputs = [input, ...price.price.tiers.map(({ above }) => above).filter((above) => above > 0 && above < input)]
-  const usages = inputs.flatMap((input) =>
-    [{ inputUncached: input }, { inputCacheRead: input }, { inputCacheWrite: input }, { inputCacheWrite1h: input }]
-      .flatMap((input) =>
-        [{ outputText: output }, { outputReasoning: output }].map((output) => ({ ...input, ...output }))
-      )
+  const usages = inputs.flatMap((tokens) =>
+    inputBuckets.flatMap((bucket) =>
+      outputBuckets.map((other): Usage.Usage => Object.assign({ ...Usage.zero }, { [bucket]: tokens, [other]: output }))
+    )
   )
   return Effect.map(
-    Effect.forEach(usages, (usage) => Pricing.costOf(price, { ...Usage.zero, ...usage })),
+    Effect.forEach(usages, (usage) => Pricing.costOf(price, usage)),
     (costs) => Math.max(...costs)
   )
 }

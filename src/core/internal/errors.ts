@@ -1,6 +1,7 @@
 /**
  * The classes behind `LlmError`; `../LlmError.ts` is where they are documented as a whole.
  */
+import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
@@ -528,7 +529,7 @@ export class BudgetExceeded extends make<BudgetExceeded>()("BudgetExceeded", {
         ? "this one request is larger than that: ask for less output (`maxOutputTokens`) or raise the limit"
         : this.resetsAt === undefined
         ? undefined
-        : `it is renewed at ${this.resetsAt.toString()}`
+        : `what is used now counts until ${DateTime.formatIso(this.resetsAt)}`
     })
   }
 }

@@ -8,12 +8,18 @@ import type * as Clock from "effect/Clock"
 import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
 import type { Attribution } from "../Attribution.ts"
-import type { Cost } from "../Call.ts"
 import * as Money from "../Money.ts"
 import * as Part from "../Part.ts"
 import type * as Receipt from "../Receipt.ts"
 import * as Usage from "../Usage.ts"
 import { type InterruptionCause, StreamInterrupted } from "./errors.ts"
+
+export interface Cost {
+  /** In micro-dollars, where that is known. */
+  readonly amount: Money.MicroUsd | undefined
+  /** Whether it is an upper estimate, since the provider did not say what was used. */
+  readonly estimated: boolean
+}
 
 export class AttemptRecord {
   readonly provider: string
