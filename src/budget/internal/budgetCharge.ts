@@ -110,7 +110,9 @@ class BudgetCharge implements Charge {
   private askStore(now: number): Effect.Effect<void, LlmError.BudgetExceeded | LlmError.StoreUnavailable> {
     const { books, id, lines } = this
     return Effect.matchCauseEffect(books.reserve(id, lines, now), {
-      onFailure: (cause) => Cause.hasInterruptsOnly(cause) ? Effect.interrupt : this.unavailable(cause),
+      onFailure: (cause) =>
+        // It is settled where it ends: the store may hold it.
+        Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause as Cause.Cause<never>) : this.unavailable(cause),
       onSuccess: (verdict) => {
         switch (verdict._tag) {
           case "Reserved":
