@@ -106,4 +106,26 @@ describe("a quote", () => {
     },
     { arbitrary: { runs: 2_000 } }
   )
+
+  it.effect("looks at tiers below as well, which may be dearer", () =>
+    Effect.gen(function*() {
+      const counter = { ...yield* TokenCount, count: () => Effect.succeed({ tokens: 20, exact: true, margin: 0 }) }
+      const quoted = yield* quote(asked, {
+        pricing: yield* Pricing.Pricing,
+        counter,
+        limited: new Set(["usd"]),
+        maxOutputTokens: 1
+      })
+      // Ten tokens at 100, and not twenty at 1.
+      assert.strictEqual(quoted.most.usd, 1_001)
+    }).pipe(Effect.provide([
+      counts,
+      Pricing.layerOf([
+        Pricing.model({
+          provider: "openai",
+          model: "m",
+          price: { input: 100, output: 1, tiers: [{ above: 10, input: 1 }] }
+        })
+      ])
+    ])))
 })
