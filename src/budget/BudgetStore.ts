@@ -15,6 +15,12 @@
  *
  * Every step is atomic, and repeating it changes nothing: ids are made by the client, so a step whose answer was lost can be sent again.
  *
+ * **Homes**
+ *
+ * - {@link layerMemory}: one process. What it holds is gone with it.
+ * - {@link layerSql}: SQLite, for one machine and the processes on it, or Postgres, for a fleet.
+ * - {@link layerRedis}: a fleet.
+ *
  * **Details**
  *
  * Amounts are safe integers that are not negative: tokens, requests or micro-USD. An account is a name, and time is cut into slots, so that a
@@ -25,161 +31,239 @@
  * Slots and leases are the caller's times, from its `Clock`. A clock that steps back charges an older slot, and what newer slots hold still
  * counts.
  *
+ * What is over is forgotten some time later (`remember`, 10 minutes if nothing else is said): settled and voided reservations after they
+ * ended, slots after nobody counts them any more, and reservations that nobody settles after nobody counts any of their slots; one that
+ * holds something of a total stays until someone settles or voids it.
+ *
  * **Gotchas**
  *
- * A store answers or fails; it does not wait for ever, but who asks it should set a limit of their own.
+ * A store answers or fails; it does not wait for ever, but who asks it should set a limit of their own. Whoever gives up waiting for a
+ * reservation does not know whether it holds, and should void it: then it does not, even if it arrives later.
+ *
+ * A step reads all slots of a window: some dozens for a rolling one are plenty.
  *
  * @since 0.1.0
  */
-import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redis from "effect/persistence/Redis"
+import type { MigrationError } from "effect/sql/Migrator"
+import type { SqlClient } from "effect/sql/SqlClient"
+import type { SqlError } from "effect/sql/SqlError"
+import {
+  type Adjustment,
+  type Balance,
+  BudgetStore,
+  BudgetStoreError,
+  type Hold,
+  type Line,
+  type Outcome,
+  type Reservation,
+  type Standing,
+  type State,
+  type Unsettled,
+  type Verdict
+} from "./internal/store.ts"
+import { type HomeOptions, makeStore, rememberMillis } from "./internal/storeHome.ts"
+import { MemoryStore } from "./internal/storeMemory.ts"
+import { makeHome as makeRedisHome } from "./internal/storeRedis.ts"
+import { makeHome as makeSqlHome } from "./internal/storeSql.ts"
 
-/**
- * One account that a reservation holds something of.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Line {
-  /** The account's name. */
-  readonly account: string
-  /** The most that may be used and held of the account, in the slots that count. */
-  readonly limit: number
-  /** How much is held. */
-  readonly amount: number
-  /** The slot it is charged to, in milliseconds since 1970; 0 where time does not matter. */
-  readonly slot: number
-  /** The first slot that counts. Later ones than `slot` count too. */
-  readonly since: number
-  /** When the slot no longer counts for anybody, in milliseconds since 1970, and may be forgotten; `undefined` for never. */
-  readonly until: number | undefined
+export {
+  type Adjustment,
+  type Balance,
+  BudgetStore,
+  BudgetStoreError,
+  type Hold,
+  type Line,
+  type Outcome,
+  type Reservation,
+  type Standing,
+  type State,
+  type Unsettled,
+  type Verdict
 }
 
 /**
- * What is asked for: all of the lines, or nothing.
+ * Keeps budgets in the process.
+ *
+ * **When to use**
+ *
+ * Use for one process whose budgets need not outlive it, and in tests.
+ *
+ * **Details**
+ *
+ * Of what is over it remembers the last 10 minutes, and of reservations at most 100,000.
+ *
+ * **Example** (A day's budget)
+ *
+ * ```ts
+ * import { BudgetStore } from "effect-bulwark/budget"
+ * import { Effect } from "effect"
+ *
+ * const day = { account: "acme", limit: 1_000, slot: 0, since: 0, until: 86_400_000 }
+ *
+ * const program = Effect.gen(function*() {
+ *   const store = yield* BudgetStore.BudgetStore
+ *   yield* store.reserve({ id: "a", lines: [{ ...day, amount: 800 }], leasedUntil: 60_000 })
+ *   const second = yield* store.reserve({ id: "b", lines: [{ ...day, amount: 300 }], leasedUntil: 60_000 })
+ *   const settled = yield* store.settle("a", [650])
+ *   const third = yield* store.reserve({ id: "c", lines: [{ ...day, amount: 300 }], leasedUntil: 60_000 })
+ *   return [second._tag, settled, third._tag]
+ * })
+ *
+ * const answers = await Effect.runPromise(Effect.provide(program, BudgetStore.layerMemory))
+ *
+ * answers // => ["Exceeded", "applied", "Reserved"]
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerMemory: Layer.Layer<BudgetStore> = Layer.sync(
+  BudgetStore,
+  () => makeStore(new MemoryStore(rememberMillis("layerMemory", undefined)))
+)
+
+/**
+ * Where budgets are in a SQL database.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Reservation {
-  /** Made by the caller; unique. */
-  readonly id: string
-  /** At least one, each account at most once. */
-  readonly lines: ReadonlyArray<Line>
-  /** The time of the caller, in milliseconds since 1970. */
-  readonly now: number
-  /** When the lease runs out, in milliseconds since 1970. */
-  readonly leasedUntil: number
-}
-
-/**
- * What an account holds, in the slots that count.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Balance {
-  /** What was used. */
-  readonly used: number
-  /** What is held by reservations, those that are unsettled included. */
-  readonly reserved: number
-  /** What is held by reservations whose lease has run out. */
-  readonly unsettled: number
-}
-
-/**
- * The answer to a reservation.
- *
- * - `Reserved`: it holds. The balances are those after it, one a line.
- * - `Exceeded`: nothing holds. The first line that does not fit, and its account's balance.
- * - `Repeated`: a reservation with this id was made before; what became of it stands.
- *
- * @category models
- * @since 0.1.0
- */
-export type Verdict =
-  | { readonly _tag: "Reserved"; readonly balances: ReadonlyArray<Balance> }
-  | { readonly _tag: "Exceeded"; readonly line: number; readonly balance: Balance }
-  | { readonly _tag: "Repeated"; readonly state: "pending" | "settled" | "voided" }
-
-/**
- * What became of a second phase.
- *
- * - `applied`: now, in time or late.
- * - `repeated`: the same phase was applied before; nothing changes.
- * - `refused`: the other phase was applied before.
- * - `unknown`: there is no such reservation, or no longer.
- *
- * @category models
- * @since 0.1.0
- */
-export type Outcome = "applied" | "repeated" | "refused" | "unknown"
-
-/**
- * A reservation that nobody has settled.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Unsettled {
-  readonly id: string
-  readonly leasedUntil: number
-  /** What it holds, by account. */
-  readonly holds: ReadonlyArray<{ readonly account: string; readonly slot: number; readonly amount: number }>
-}
-
-/**
- * The store did not do what it was asked to.
- *
- * @category errors
- * @since 0.1.0
- */
-export class BudgetStoreError extends Schema.TaggedError<BudgetStoreError>()("BudgetStoreError", {
-  /** What it was asked to do. */
-  operation: Schema.Literals(["reserve", "settle", "void", "balance", "adjust", "unsettled"]),
-  cause: Schema.Defect()
-}) {
+export interface SqlOptions extends HomeOptions {
   /**
-   * Says what the store was asked to do.
-   *
-   * @since 0.1.0
+   * What the names of the tables begin with: at most 40 lower-case letters, digits and underscores, and no digit first. Default:
+   * `"bulwark_budget_"`.
    */
-  override get message(): string {
-    return `The budget store could not be asked to ${this.operation}`
+  readonly prefix?: string | undefined
+}
+
+/**
+ * Keeps budgets in a SQL database, SQLite or Postgres, and makes its tables where they are missing.
+ *
+ * **When to use**
+ *
+ * Use for budgets that outlive the process, and for several processes that share them.
+ *
+ * **Details**
+ *
+ * The tables are made by `effect/sql`'s `Migrator`, which keeps account in a table of its own, next to that of the application. In Postgres
+ * there are functions beside them (PL/pgSQL), so that a step is one round trip, and no client ever holds a lock while it talks.
+ *
+ * A step is not part of the transaction it is taken in: what was spent stays spent when that is rolled back. In Postgres it has a connection
+ * of its own. SQLite's client has only one connection, so inside a transaction of the same client a step fails, at once; give the store a
+ * client of its own, and do not ask it while a transaction writes.
+ *
+ * Whoever is interrupted while they wait goes at once; the question is withdrawn in the background.
+ *
+ * What is over is deleted in the background, when the layer is built and then about once a minute.
+ *
+ * Throws a `RangeError` that names the option, where one is not legal. Another database than these is one as well, as a defect.
+ *
+ * **Gotchas**
+ *
+ * Postgres' default isolation level must be `READ COMMITTED`, as it is if nobody has changed it: steps fail under another.
+ *
+ * **Example** (In a file)
+ *
+ * ```ts
+ * import { BudgetStore } from "effect-bulwark/budget"
+ * import { Sqlite } from "effect-bulwark/sqlite"
+ * import { Layer } from "effect"
+ *
+ * const store = BudgetStore.layerSql().pipe(Layer.provide(Sqlite.layer({ filename: "budgets.db" })))
+ * ```
+ *
+ * **Example** (In Postgres)
+ *
+ * ```ts
+ * import { PgClient } from "@effect/sql-pg"
+ * import { BudgetStore } from "effect-bulwark/budget"
+ * import { Config, Layer } from "effect"
+ *
+ * const store = BudgetStore.layerSql({ prefix: "spend_" }).pipe(
+ *   Layer.provide(PgClient.layerConfig({ url: Config.Redacted("DATABASE_URL") }))
+ * )
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerSql = (
+  options?: SqlOptions
+): Layer.Layer<BudgetStore, SqlError | MigrationError, SqlClient> => {
+  const prefix = options?.prefix ?? "bulwark_budget_"
+  const remember = rememberMillis("layerSql", options)
+  // In Postgres the prefix stands in functions, and 63 characters of a name count.
+  if (!/^[a-z_][a-z0-9_]{0,39}$/.test(prefix)) {
+    throw new RangeError(
+      `BudgetStore.layerSql: \`prefix\` must be at most 40 of a-z, 0-9 and _, with no digit first, got ${
+        JSON.stringify(prefix)
+      }`
+    )
   }
+  return Layer.effect(BudgetStore, Effect.map(makeSqlHome({ prefix, remember }), makeStore))
 }
 
 /**
- * Where budgets are kept.
+ * Where budgets are in Redis.
  *
- * @category services
+ * @category models
  * @since 0.1.0
  */
-export class BudgetStore extends Context.Service<BudgetStore, {
-  /** Holds all of the lines, or nothing. */
-  readonly reserve: (reservation: Reservation) => Effect.Effect<Verdict, BudgetStoreError>
-  /**
-   * Counts what was really used, an amount for each line in the order of the reservation, and lets go what was held.
-   */
-  readonly settle: (id: string, amounts: ReadonlyArray<number>) => Effect.Effect<Outcome, BudgetStoreError>
-  /** Lets go what was held: nothing was used. */
-  readonly void: (id: string) => Effect.Effect<Outcome, BudgetStoreError>
-  /** What an account holds, from a slot on; `now` tells whose lease has run out. */
-  readonly balance: (
-    query: { readonly account: string; readonly since: number; readonly now: number }
-  ) => Effect.Effect<Balance, BudgetStoreError>
-  /** Changes what was used of an account, by hand. What was used is never less than nothing: a larger correction sets it to 0. */
-  readonly adjust: (
-    change: {
-      readonly account: string
-      readonly slot: number
-      readonly until: number | undefined
-      readonly by: number
-    }
-  ) => Effect.Effect<void, BudgetStoreError>
-  /** Reservations whose lease has run out, the oldest first. */
-  readonly unsettled: (
-    query: { readonly now: number; readonly limit: number }
-  ) => Effect.Effect<ReadonlyArray<Unsettled>, BudgetStoreError>
-}>()("effect-bulwark/budget/BudgetStore") {}
+export interface RedisOptions extends HomeOptions {
+  /** What all keys begin with, in braces. Default: `"bulwark:budget"`. */
+  readonly prefix?: string | undefined
+}
+
+/**
+ * Keeps budgets in Redis, so that all processes with one prefix share them.
+ *
+ * **When to use**
+ *
+ * Use for a fleet with many calls at once.
+ *
+ * **Details**
+ *
+ * A step is one script and one round trip. Keys begin with `{prefix}:`: in a cluster the braces make a store live on one node, whose scripts
+ * see all of it. Use stores with several prefixes to spread budgets.
+ *
+ * Redis forgets by itself what is over.
+ *
+ * Throws a `RangeError` that names the option, where one is not legal.
+ *
+ * **Gotchas**
+ *
+ * Redis keeps what its configuration says: without an append-only file, budgets are as old as the last snapshot when it starts again, and
+ * with a `maxmemory-policy` other than `noeviction` it may drop some of them at any time.
+ *
+ * **Example** (Shared by a fleet)
+ *
+ * ```ts
+ * import { NodeRedis } from "@effect/platform-node"
+ * import { BudgetStore } from "effect-bulwark/budget"
+ * import { Layer } from "effect"
+ *
+ * const store = BudgetStore.layerRedis({ prefix: "summaries:budget" }).pipe(
+ *   Layer.provide(NodeRedis.layer({ url: "redis://127.0.0.1:6379" }))
+ * )
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerRedis = (options?: RedisOptions): Layer.Layer<BudgetStore, never, Redis.Redis> => {
+  const prefix = options?.prefix ?? "bulwark:budget"
+  const remember = rememberMillis("layerRedis", options)
+  // Or the braces would be no hash tag.
+  if (prefix === "" || prefix.startsWith("}")) {
+    throw new RangeError(
+      `BudgetStore.layerRedis: \`prefix\` must not be empty or begin with a brace, got ${JSON.stringify(prefix)}`
+    )
+  }
+  return Layer.effect(
+    BudgetStore,
+    Effect.map(Redis.Redis, (redis) => makeStore(makeRedisHome({ redis, prefix, remember })))
+  )
+}

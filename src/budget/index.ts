@@ -1,5 +1,5 @@
 /**
- * Money, tokens and context windows: what calls cost and may use.
+ * What calls may use and cost: money, tokens, requests and context windows.
  *
  * @since 0.1.0
  */
