@@ -12,8 +12,25 @@ import type * as Tool from "effect/ai/Tool"
 import type * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
 import type { Attribution } from "./Attribution.ts"
-import type { ContextLengthExceeded, InvalidRequest } from "./internal/errors.ts"
-import type { Recorder } from "./internal/recorder.ts"
+import type {
+  BudgetExceeded,
+  ContextLengthExceeded,
+  InvalidRequest,
+  StoreUnavailable,
+  UnknownPrice
+} from "./internal/errors.ts"
+import type { Cost, Recorder } from "./internal/recorder.ts"
+import type { Usage } from "./Usage.ts"
+
+export {
+  /**
+   * What a request has cost.
+   *
+   * @category models
+   * @since 0.1.0
+   */
+  type Cost
+}
 
 /**
  * Request parameters that models share. What is absent is left to the provider's default.
@@ -104,6 +121,66 @@ export interface ExtraCalls {
 }
 
 /**
+ * One request that is about to be sent: what an {@link Account} is asked about.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Asked {
+  /** The name of the provider service. */
+  readonly provider: string
+  /** The provider's name for the model. */
+  readonly model: string
+  /** What it is asked, with all settings. */
+  readonly request: Request
+  /** How the provider is asked: whether the parts of the answer are seen as they arrive. */
+  readonly transport: Call["transport"]
+}
+
+/**
+ * How a request has ended, as far as it matters to an {@link Account}.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Ending {
+  /** Whether it was sent. */
+  readonly sent: boolean
+  /** Whether all of the answer has arrived. */
+  readonly whole: boolean
+  /** What the provider says it used. */
+  readonly usage: Usage | undefined
+  /** All that has arrived of an answer, as text. */
+  readonly seen: () => string
+  /** What it has failed with; nothing where it is whole, was interrupted, or died. */
+  readonly error: unknown
+}
+
+/**
+ * One request in the books of an {@link Account}.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Charge {
+  /** Holds the most that it can cost, and gives the settings to send it with: they bound the answer. */
+  readonly reserve: Effect.Effect<Settings, BudgetExceeded | StoreUnavailable | UnknownPrice>
+  /** Books what it has cost, and lets go what was held. The first time counts, and it may come at any time. */
+  readonly settle: (ending: Ending) => Effect.Effect<Cost>
+}
+
+/**
+ * Who pays for requests: asked before each that is sent, retries, hedges and fallbacks among them, and told how it ended.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Account {
+  /** Begins a charge. Nothing is held until it is told to reserve. */
+  readonly charge: (asked: Asked) => Charge
+}
+
+/**
  * What a provider reports while a call is being opened, for policies that watch the time.
  *
  * @category models
@@ -181,6 +258,8 @@ export interface Call {
   readonly single: boolean
   /** Where retries and hedges ask for permission; they need none where it is absent. */
   readonly extraCalls: ExtraCalls | undefined
+  /** Who pays for its requests; nobody keeps books where it is absent. */
+  readonly account: Account | undefined
   /** Whether the consumer of a stream understands a `retract` part. */
   readonly retractable: boolean
   /** The text that the request ends with and the model is to go on from; it has been delivered already. */

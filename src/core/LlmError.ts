@@ -200,6 +200,7 @@ const toReason = (error: unknown): AiError.AiErrorReason => {
     case "Saturated":
       return new AiError.RateLimitError({ retryAfter: error.retryAfter, metadata })
     case "QuotaExhausted":
+    case "BudgetExceeded":
       return new AiError.QuotaExhaustedError({ resetAt: error.resetsAt, metadata })
     case "AuthenticationFailed":
       return new AiError.AuthenticationError({ kind: "InvalidKey", description, metadata })

@@ -17,6 +17,7 @@ import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as Schema from "effect/Schema"
 import { Attribution } from "./Attribution.ts"
+import * as Money from "./Money.ts"
 import * as Usage from "./Usage.ts"
 
 /**
@@ -49,7 +50,11 @@ export const Attempt = Schema.Struct({
   /** `success`, `interrupted`, or the tag of the error. */
   outcome: Outcome,
   /** What it cost, in tokens, where the provider said so. */
-  usage: Schema.optionalKey(Usage.Usage)
+  usage: Schema.optionalKey(Usage.Usage),
+  /** What it cost in money, where somebody kept account of it (`Budget.enforce`) and the price is known. In micro-dollars. */
+  cost: Schema.optionalKey(Money.MicroUsd),
+  /** Set where the cost is an upper estimate, since the provider did not say what was used. */
+  costEstimated: Schema.optionalKey(Schema.Boolean)
 })
 
 /**
@@ -70,8 +75,8 @@ export const Event = Schema.Struct({
   /**
    * What was decided: to try again (`retry`), to ask another model (`fallback`, or a better one: `escalate`), to stop waiting
    * (`timeout`), to answer without a model (`degraded`), to send a second request beside the first (`hedge`), to send nothing
-   * (`rejected`), to wait for a turn (`queue`), to go on after an answer broke off (`resume`), or to leave out the oldest of a
-   * conversation (`trim`).
+   * (`rejected`), to wait for a turn (`queue`), to go on after an answer broke off (`resume`), to leave out the oldest of a
+   * conversation (`trim`), or to warn that a budget is used up in part (`warning`).
    */
   type: Schema.Literals([
     "retry",
@@ -83,7 +88,8 @@ export const Event = Schema.Struct({
     "rejected",
     "queue",
     "resume",
-    "trim"
+    "trim",
+    "warning"
   ]),
   /** When, in milliseconds after the operation began. */
   atMillis: Schema.Finite,
@@ -132,6 +138,8 @@ export const Receipt = Schema.Struct({
   events: Schema.Array(Event),
   /** Tokens of all attempts together. */
   usage: Usage.Usage,
+  /** What all attempts together cost, where that is known of each. In micro-dollars. */
+  cost: Schema.optionalKey(Money.MicroUsd),
   /** Milliseconds until the first content part, where one came, and over all. */
   timings: Schema.Struct({
     firstPartMillis: Schema.optionalKey(Schema.Finite),
@@ -248,6 +256,8 @@ const describeEvent = (event: Event): string => {
       return `${event.reason}: waited ${seconds(event.delayMillis ?? 0)} for its turn`
     case "resume":
       return `${event.reason}: go on after the break`
+    case "warning":
+      return event.reason
     case "trim":
       return `${event.reason}: leave out the oldest`
   }

@@ -213,13 +213,9 @@ const send = (
   return openAttempt(call, {
     provider,
     model,
-    // Built when asked for: a call uses one of the two.
-    get whole() {
-      return service.whole(request)
-    },
-    get stream() {
-      return service.stream(request)
-    },
+    request,
+    whole: (settings) => service.whole(settings === request.settings ? request : { ...request, settings }),
+    stream: (settings) => service.stream(settings === request.settings ? request : { ...request, settings }),
     failed: (error) => parking.failed(error, call.recorder.now())
   })
 }

@@ -35,6 +35,15 @@ const plain: { readonly [E in LlmError.LlmError as E["_tag"]]: E } = {
     queued: 3
   }),
   StoreUnavailable: new LlmError.StoreUnavailable({ store: "breaker", operation: "admit" }),
+  BudgetExceeded: new LlmError.BudgetExceeded({
+    scope: "tenant",
+    resource: "usd",
+    window: "total",
+    limit: 10,
+    used: 8,
+    reserved: 1,
+    requested: 2
+  }),
   UnknownPrice: new LlmError.UnknownPrice({ provider: "openai", model: "gpt-5-mini" }),
   AllModelsExhausted: new LlmError.AllModelsExhausted({ failures: [], attempts: [] })
 }
@@ -97,6 +106,7 @@ describe("the table of failures", () => {
       "CircuitOpen",
       "Saturated",
       "StoreUnavailable",
+      "BudgetExceeded",
       "UnknownPrice",
       "AllModelsExhausted"
     ])

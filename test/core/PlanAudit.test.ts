@@ -53,6 +53,8 @@ describe("Plan.audit", () => {
     ["resumeInsideFallback", bounded(named("orElse", named("restart", openai.plan, openai.plan), anthropic.plan))],
     ["retryBudgetInsideRetry", bounded(named("retry", named("retryBudget", openai.plan)))],
     ["cacheInsideBudget", bounded(named("budget", named("cache", openai.plan)))],
+    ["nestedBudgets", bounded(named("budget", named("budget", openai.plan)))],
+    ["degradedInsideBudget", bounded(named("budget", named("orElseSucceed", openai.plan)))],
     ["budgetInsideRetry", bounded(named("retry", named("budget", openai.plan)))],
     ["unreachable", total(openai.pipe(Llm.orElseSucceed(() => ""), Llm.orElse(anthropic))).plan]
   ]

@@ -6,8 +6,9 @@ import { assert, it } from "@effect/vitest"
 import { Context, Duration, Effect, Exit, Fiber, Layer, Logger, Stream } from "effect"
 import { Breaker, Llm, LlmError } from "effect-bulwark"
 import { ScriptedProvider } from "effect-bulwark/testing"
-import { connect, createServer, type Socket } from "node:net"
 import { collect, OpenAi, openai, question } from "../core/support/stack.ts"
+import * as addresses from "../support/addresses.ts"
+import { makeProxy } from "../support/proxy.ts"
 import * as Redis from "../support/redis.ts"
 
 const key = "openai/gpt-5-mini"
@@ -169,48 +170,13 @@ Redis.describeRedis("circuits in Redis", () => {
     }).pipe(Effect.scoped))
 })
 
-/** Stands between a client and Redis, and can go away in two manners. */
-const makeProxy = Effect.acquireRelease(
-  Effect.callback<
-    { readonly port: number; readonly freeze: () => void; readonly thaw: () => void; readonly die: () => void }
-  >((resume) => {
-    const sockets = new Set<Socket>()
-    const server = createServer((client) => {
-      const redis = connect({ host: "127.0.0.1", port: 6379 })
-      for (const [from, to] of [[client, redis], [redis, client]] as const) {
-        sockets.add(from)
-        from.on("error", () => from.destroy())
-        from.on("close", () => to.destroy())
-        from.pipe(to)
-      }
-    })
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address()
-      resume(Effect.succeed({
-        port: typeof address === "object" && address !== null ? address.port : 0,
-        freeze: () => {
-          for (const socket of sockets) socket.pause()
-        },
-        thaw: () => {
-          for (const socket of sockets) socket.resume()
-        },
-        die: () => {
-          server.close()
-          for (const socket of sockets) socket.destroy()
-        }
-      }))
-    })
-  }),
-  (proxy) => Effect.sync(() => proxy.die())
-)
-
 Redis.describeRedis("a Redis that goes away", () => {
   const timed = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.timed(Effect.exit(effect))
 
   for (const fault of ["freeze", "die"] as const) {
     it.live(`${fault}: calls are made all the same, or fail, within the time of the store`, () =>
       Effect.gen(function*() {
-        const proxy = yield* makeProxy
+        const proxy = yield* makeProxy(addresses.redis)
         const provider = ScriptedProvider.make(OpenAi, () => ok)
         const context = yield* Layer.build(Layer.mergeAll(
           provider.layer,

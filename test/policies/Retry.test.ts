@@ -21,6 +21,8 @@ describe("which failures are retried", () => {
       "CircuitOpen",
       "Saturated",
       "StoreUnavailable",
+      "BudgetExceeded",
+      "UnknownPrice",
       "AllModelsExhausted"
     ].includes(tag)
   ) as Array<LlmError.ProviderError["_tag"]>

@@ -369,6 +369,7 @@ describe("a failure of an Llm that is served as a model", () => {
     CircuitOpen: "Overloaded",
     Saturated: "RateLimited",
     StoreUnavailable: "ServerError",
+    BudgetExceeded: "QuotaExhausted",
     UnknownPrice: "ModelNotFound",
     AllModelsExhausted: "Overloaded",
     OutputTruncated: "MalformedResponse",

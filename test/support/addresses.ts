@@ -8,4 +8,4 @@ export interface Address {
 
 export const redis: Address = { host: "127.0.0.1", port: 6379 }
 
-export const postgres: Address = { host: "127.0.0.1", port: 5432 }
+export const postgres = { host: "127.0.0.1", port: 5432, username: "postgres", database: "postgres" }

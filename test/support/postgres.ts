@@ -8,16 +8,17 @@ import { randomUUID } from "node:crypto"
 import * as addresses from "./addresses.ts"
 import { describeService } from "./service.ts"
 
-/** How to connect. */
-export const options = { ...addresses.postgres, username: "postgres", database: "postgres" }
-
 /** Connections of their own, in a schema. */
 export const layer = (
   schema: string,
   more?: Partial<PgClient.PgPoolConfig>
 ): Layer.Layer<PgClient.PgClient | SqlClient.SqlClient> =>
   Layer.orDie(
-    PgClient.layer({ ...options, ...more, startupParameters: { search_path: schema, ...more?.startupParameters } })
+    PgClient.layer({
+      ...addresses.postgres,
+      ...more,
+      startupParameters: { search_path: schema, ...more?.startupParameters }
+    })
   )
 
 /** A schema that no other suite, and no other run, has, for as long as the scope lasts. */

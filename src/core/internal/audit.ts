@@ -119,6 +119,17 @@ const rules: ReadonlyArray<Rule> = [
     broken: inside(is("cache"), is("budget"))
   },
   {
+    rule: "nestedBudgets",
+    message: "a budget stands inside another: both are the same accounts, and the outer one keeps them; leave one out",
+    broken: inside(is("budget"), is("budget"))
+  },
+  {
+    rule: "degradedInsideBudget",
+    message:
+      "an answer without a model (`orElseSucceed`) stands inside a budget: what the budget refuses would come to it, which its type does not say; put it around the budget",
+    broken: inside(is("orElseSucceed"), is("budget"))
+  },
+  {
     rule: "budgetInsideRetry",
     message: "a budget stands inside a retry or a fallback: it should account for them together; put it around them",
     broken: inside(is("budget"), is("retry", ...fallbacks))

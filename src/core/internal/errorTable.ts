@@ -209,6 +209,15 @@ export const table = {
     meaning: "A store that a policy must not go on without does not answer.",
     strategy: "Mend the store, or let the policy go on without it (`onStoreError`)."
   },
+  BudgetExceeded: {
+    transient: false,
+    failsOver: true,
+    breaker: "ignore",
+    httpStatus: 429,
+    aiReason: "QuotaExhaustedError",
+    meaning: "The request could cost more than is left of one of our own budgets: nothing was sent.",
+    strategy: "Fall back to a cheaper model, ask for less output, or wait until `resetsAt`."
+  },
   UnknownPrice: {
     transient: false,
     failsOver: true,

@@ -1,9 +1,11 @@
 /**
  * The classes behind `LlmError`; `../LlmError.ts` is where they are documented as a whole.
  */
+import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import * as Money from "../Money.ts"
 import { Attempt } from "../Receipt.ts"
 import { Usage } from "../Usage.ts"
 import { describe } from "./describe.ts"
@@ -495,16 +497,65 @@ export class StoreUnavailable extends make<StoreUnavailable>()("StoreUnavailable
 }
 
 /**
+ * The request could cost more than is left of a budget: nothing was sent. Amounts are tokens, requests, or micro-dollars (`usd`).
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class BudgetExceeded extends make<BudgetExceeded>()("BudgetExceeded", {
+  /** Whose budget it is: `global`, `tenant`, `tenant, user`, ... */
+  scope: Schema.String,
+  /** What is limited. */
+  resource: Schema.Literals(["usd", "tokens", "requests"]),
+  /** In what time: `call`, `calendar day (UTC)`, `rolling 1 hour`, `total`. */
+  window: Schema.String,
+  /** The limit. */
+  limit: Schema.Finite,
+  /** What was used of it. */
+  used: Schema.Finite,
+  /** What is held by requests under way. */
+  reserved: Schema.Finite,
+  /** The most that this request can use. */
+  requested: Schema.Finite,
+  /** When what is used now will no longer count; absent where that is never. In JSON: an ISO date. */
+  resetsAt: Schema.optionalKey(Schema.DateTimeUtcFromString)
+}) {
+  override get message(): string {
+    const amount = (value: number) =>
+      this.resource === "usd" ? Money.format(Money.MicroUsd.make(value)) : `${value} ${this.resource}`
+    const period = this.window === "call" || this.window === "total" ? this.window : `per ${this.window}`
+    return describe(this, {
+      what: `the budget (${this.scope}, ${period}) of ${amount(this.limit)} has no room: ${amount(this.used)} used, ` +
+        `${amount(this.reserved)} held, at most ${amount(this.requested)} asked for, so nothing was sent`,
+      mend: this.requested > this.limit
+        ? "this one request is larger than that: ask for less output (`maxOutputTokens`) or raise the limit"
+        : this.resetsAt === undefined
+        ? undefined
+        : `what is used now counts until ${DateTime.formatIso(this.resetsAt)}`
+    })
+  }
+}
+
+/**
  * What a model costs is not known. It is never taken to be 0.
  *
  * @category errors
  * @since 0.1.0
  */
 export class UnknownPrice extends make<UnknownPrice>()("UnknownPrice", {
-  /** What of it has no price, where the rest has one: its output, or its requests in batches. */
-  missing: Schema.optionalKey(Schema.Literals(["output", "batch"]))
+  /**
+   * What is not known, where the rest is: the price of its output, or of its requests in batches; or how long its answer can be
+   * (`bound`), without which there is no most that it can cost.
+   */
+  missing: Schema.optionalKey(Schema.Literals(["output", "batch", "bound"]))
 }) {
   override get message(): string {
+    if (this.missing === "bound") {
+      return describe(this, {
+        what: "what the answer can cost at most is not known, since nothing bounds its length",
+        mend: "set `maxOutputTokens`, of the request or of `Budget.enforce`"
+      })
+    }
     const what = this.missing === undefined
       ? "the price is not known"
       : { output: "the price of its output is not known", batch: "the price in batches is not known" }[this.missing]
@@ -529,6 +580,7 @@ export const CandidateFailure = Schema.Union([
   CircuitOpen,
   Saturated,
   StoreUnavailable,
+  BudgetExceeded,
   UnknownPrice
 ])
 

@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Pull from "effect/Pull"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { Call } from "../Call.ts"
+import type { Account, Call, Request, Settings } from "../Call.ts"
 import * as Opened from "../Opened.ts"
 import * as Part from "../Part.ts"
 import { contentFiltered } from "./contentFilter.ts"
@@ -28,27 +28,87 @@ import { type AttemptRecord, outcomeOfCause } from "./recorder.ts"
 export interface Upstream {
   readonly provider: string
   readonly model: string
-  readonly whole: Effect.Effect<ReadonlyArray<Part.AnswerPart>, ProviderError>
-  readonly stream: Stream.Stream<Part.ProviderPart, ProviderError>
+  /** What it is asked, with all settings. */
+  readonly request: Request
+  readonly whole: (settings: Settings) => Effect.Effect<ReadonlyArray<Part.AnswerPart>, ProviderError>
+  readonly stream: (settings: Settings) => Stream.Stream<Part.ProviderPart, ProviderError>
   /** Told of every failure, before the answer and in it. */
   readonly failed: (error: ProviderError) => void
 }
 
 type Parts = Arr.NonEmptyReadonlyArray<Part.Part>
 
-/** Opens one request, over the transport and in the mode that the call asks for. */
+/** Opens one request, over the transport and in the mode that the call asks for, and has it paid for where somebody keeps books. */
 export const openAttempt = (
   call: Call,
   upstream: Upstream
 ): Effect.Effect<Opened.Opened, ProviderError, Scope.Scope> =>
+  call.account === undefined
+    ? send(call, upstream, upstream.request.settings, unpaid)
+    : Effect.suspend(() => charged(call, upstream, call.account!))
+
+/** Books a request when it has ended, which any of several ends may say: the first one counts. */
+type Book = (error?: unknown) => Effect.Effect<void>
+
+const unpaid: Book = () => Effect.void
+
+const charged = (
+  call: Call,
+  upstream: Upstream,
+  account: Account
+): Effect.Effect<Opened.Opened, ProviderError, Scope.Scope> => {
+  const { model, provider, request } = upstream
+  const charge = account.charge({ provider, model, request, transport: call.transport })
+  let record: AttemptRecord | undefined
+  const book: Book = (error) =>
+    Effect.map(
+      charge.settle({
+        sent: record !== undefined,
+        whole: record?.finishReason !== undefined,
+        usage: record?.usage,
+        seen: () => record?.seen() ?? "",
+        error
+      }),
+      (cost) => {
+        if (record !== undefined) record.cost ??= cost
+      }
+    )
+  // The refusals of an account pass through the policies between it and the model, which look at errors by their row in the table.
+  // Their types do not have them: they are added where the account is set, which is further out.
+  const reserve: Effect.Effect<Settings> = Effect.mapError(charge.reserve, (refusal) => {
+    call.recorder.event("rejected", refusal._tag)
+    return refusal as never
+  })
+  // What is held is taken inside of what lets it go: between two steps a fiber may be interrupted.
+  return Effect.onExit(
+    Effect.flatMap(reserve, (settings) => send(call, upstream, settings, book, (begun) => record = begun)),
+    // A flow goes on, and is booked at its own end.
+    (exit) => exit._tag === "Failure" ? book(errorOf(exit.cause)) : exit.value._tag === "Whole" ? book() : Effect.void
+  )
+}
+
+const errorOf = (cause: Cause.Cause<unknown>): unknown => {
+  const error = Cause.findErrorOption(cause)
+  return error._tag === "Some" ? error.value : undefined
+}
+
+const send = (
+  call: Call,
+  upstream: Upstream,
+  settings: Settings,
+  book: Book,
+  began?: (record: AttemptRecord) => void
+): Effect.Effect<Opened.Opened, ProviderError, Scope.Scope> =>
   Effect.suspend(() => {
     const record = call.recorder.begin(upstream.provider, upstream.model)
+    began?.(record)
     call.pulse?.attempt()
     const open: Effect.Effect<Opened.Opened, ProviderError, Scope.Scope> = call.transport === "whole"
-      ? Effect.flatMap(upstream.whole, (answer) => settleWhole(call, record, Part.fromAnswer(answer)))
+      ? Effect.flatMap(upstream.whole(settings), (answer) => settleWhole(call, record, Part.fromAnswer(answer)))
       : Effect.flatMap(
-        toPull(upstream.stream),
-        (pull) => call.mode === "whole" ? collect(call, record, pull, []) : commit(call, record, upstream, pull, [])
+        toPull(upstream.stream(settings)),
+        (pull) =>
+          call.mode === "whole" ? collect(call, record, pull, []) : commit(call, record, upstream, book, pull, [])
       )
     return Effect.onExit(open, (exit) => {
       if (exit._tag === "Failure") {
@@ -146,6 +206,7 @@ const commit = (
   call: Call,
   record: AttemptRecord,
   upstream: Upstream,
+  book: Book,
   pull: Pull.Pull<Parts, ProviderError, unknown>,
   held: ReadonlyArray<Part.Part>
 ): Effect.Effect<Opened.Opened, ProviderError, Scope.Scope> =>
@@ -154,9 +215,9 @@ const commit = (
       const parts = upToFinish(arrived)
       const content = see(call, record, parts)
       const all = held.length === 0 ? parts : [...held, ...parts] as unknown as Parts
-      if (!content) return commit(call, record, upstream, pull, all)
+      if (!content) return commit(call, record, upstream, book, pull, all)
       const failure = onlyFinished(all) ? failureOf(record) : undefined
-      return failure === undefined ? flow(call, record, upstream, pull, all) : Effect.fail(failure)
+      return failure === undefined ? flow(call, record, upstream, book, pull, all) : Effect.fail(failure)
     },
     onFailure: (cause) => Effect.failCause(Cause.map(cause, (error) => completed(record, error))),
     onDone: () => Effect.fail(record.interrupted("unfinished"))
@@ -169,6 +230,7 @@ const flow = (
   call: Call,
   record: AttemptRecord,
   upstream: Upstream,
+  book: Book,
   pull: Pull.Pull<Parts, ProviderError, unknown>,
   first: Parts
 ): Effect.Effect<Opened.Opened, never, Scope.Scope> => {
@@ -179,14 +241,14 @@ const flow = (
   const end = (outcome: string): void => record.end(outcome, call.recorder.now())
   const fail = (error: StreamInterrupted): Effect.Effect<never, StreamInterrupted> => {
     end(error._tag)
-    return Effect.fail(error)
+    return Effect.andThen(book(error), Effect.fail(error))
   }
   const hand = (parts: Parts): Pull.Pull<Parts, StreamInterrupted> => {
     if (record.finishReason === undefined) return Effect.succeed(parts)
     const failure = failureOf(record)
     if (failure === undefined) {
       end("success")
-      return Effect.succeed(parts)
+      return book === unpaid ? Effect.succeed(parts) : Effect.as(book(), parts)
     }
     // The words before such a finish have been said: they are handed on, and the finish becomes the failure it is.
     failed = record.interrupted("failed", failure)
@@ -205,7 +267,10 @@ const flow = (
         return interruption(record, error)
       })
       end(outcomeOfCause(interrupted))
-      return Effect.failCause(interrupted)
+      // Whoever is interrupted while reading may read on.
+      return Cause.hasInterruptsOnly(interrupted)
+        ? Effect.failCause(interrupted)
+        : Effect.andThen(book(errorOf(interrupted)), Effect.failCause(interrupted))
     },
     onDone: () => fail(record.interrupted("unfinished"))
   })
@@ -219,7 +284,12 @@ const flow = (
     return record.finishReason === undefined ? next : Cause.done()
   })
   return Effect.as(
-    Effect.addFinalizer(() => Effect.sync(() => end("interrupted"))),
+    Effect.addFinalizer(() =>
+      Effect.suspend(() => {
+        end("interrupted")
+        return book()
+      })
+    ),
     Opened.flow(Stream.fromPull(Effect.succeed(step)))
   )
 }

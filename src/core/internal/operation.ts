@@ -39,6 +39,7 @@ const makeCall = (
     attempt: 0,
     single: false,
     extraCalls: undefined,
+    account: undefined,
     retractable,
     continues: undefined,
     prepare: undefined,

@@ -8,10 +8,18 @@ import type * as Clock from "effect/Clock"
 import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
 import type { Attribution } from "../Attribution.ts"
+import * as Money from "../Money.ts"
 import * as Part from "../Part.ts"
 import type * as Receipt from "../Receipt.ts"
 import * as Usage from "../Usage.ts"
 import { type InterruptionCause, StreamInterrupted } from "./errors.ts"
+
+export interface Cost {
+  /** In micro-dollars, where that is known. */
+  readonly amount: Money.MicroUsd | undefined
+  /** Whether it is an upper estimate, since the provider did not say what was used. */
+  readonly estimated: boolean
+}
 
 export class AttemptRecord {
   readonly provider: string
@@ -24,7 +32,10 @@ export class AttemptRecord {
   usage: Usage.Usage | undefined = undefined
   finishReason: string | undefined = undefined
   finishMetadata: Response.ProviderMetadata | undefined = undefined
+  cost: Cost | undefined = undefined
   private readonly text: Array<string> = []
+  /** What arrived beside the text: reasoning, and parameters of tools. */
+  private readonly beside: Array<string> = []
   /** The attempt that this one goes on from, and the text that was delivered of both. */
   private continued: { readonly from: AttemptRecord | undefined; readonly delivered: () => string } | undefined =
     undefined
@@ -38,6 +49,7 @@ export class AttemptRecord {
   /** Takes note of a part; true when it is content. */
   see(part: Part.Part): boolean {
     if (part.type === "text-delta") this.text.push(part.delta)
+    else if (part.type === "reasoning-delta" || part.type === "tool-params-delta") this.beside.push(part.delta)
     else if (part.type === "response-metadata") this.servedModel = part.modelId ?? this.servedModel
     else if (part.type === "finish") {
       this.usage = Usage.fromFinish(part)
@@ -66,6 +78,11 @@ export class AttemptRecord {
   /** The text that has arrived; of an answer that was continued, what was delivered. */
   partial(): string {
     return this.continued?.delivered() ?? this.text.join("")
+  }
+
+  /** All that has arrived as text: words, reasoning, and parameters of tools. */
+  seen(): string {
+    return this.text.join("") + this.beside.join("")
   }
 
   /** The error of an answer that broke off, with what had arrived of it. */
@@ -186,6 +203,7 @@ export class Recorder {
     const now = this.now()
     const serving = this.serving
     const firstPartAt = serving?.answerBeganAt
+    const cost = costOf(this.attempts)
     this.closed = {
       operationId: this.operationId,
       attribution: this.attribution,
@@ -203,6 +221,7 @@ export class Recorder {
         (sum, attempt) => attempt.usage === undefined ? sum : Usage.add(sum, attempt.usage),
         Usage.zero
       ),
+      ...(cost === undefined ? undefined : { cost }),
       timings: {
         ...(firstPartAt === undefined ? undefined : { firstPartMillis: firstPartAt - this.startedAt }),
         totalMillis: now - this.startedAt
@@ -222,9 +241,22 @@ export class Recorder {
         firstPartMillis: attempt.firstPartAt - attempt.startedAt
       }),
       outcome: attempt.outcome ?? "interrupted",
-      ...(attempt.usage === undefined ? undefined : { usage: attempt.usage })
+      ...(attempt.usage === undefined ? undefined : { usage: attempt.usage }),
+      ...(attempt.cost?.amount === undefined ? undefined : { cost: attempt.cost.amount }),
+      ...(attempt.cost?.amount !== undefined && attempt.cost.estimated ? { costEstimated: true } : undefined)
     }
   }
+}
+
+/** The cost of all attempts, where that of each is known. */
+const costOf = (attempts: ReadonlyArray<AttemptRecord>): Money.MicroUsd | undefined => {
+  if (attempts.length === 0) return undefined
+  let sum = Money.zero
+  for (const { cost } of attempts) {
+    if (cost?.amount === undefined) return undefined
+    sum = Money.add(sum, cost.amount)
+  }
+  return sum
 }
 
 /** The outcome of an exit, as receipts name it. */

@@ -106,7 +106,8 @@ const saysUnsent = (error: unknown): boolean =>
     : error instanceof LlmError.ContextLengthExceeded
     ? error.unsent === true
     : error instanceof LlmError.CircuitOpen || error instanceof LlmError.Saturated ||
-      error instanceof LlmError.StoreUnavailable
+      error instanceof LlmError.StoreUnavailable || error instanceof LlmError.BudgetExceeded ||
+      error instanceof LlmError.UnknownPrice
 
 /** Whether a failure says that too much is sent. */
 const isRefusal = (error: unknown): boolean =>

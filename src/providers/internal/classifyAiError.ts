@@ -190,6 +190,8 @@ const asProviderError = (error: LlmError.LlmError): LlmError.ProviderError => {
       return new LlmError.RequestTimeout(within(error))
     case "StoreUnavailable":
       return new LlmError.ServerError(within(error))
+    case "BudgetExceeded":
+      return new LlmError.QuotaExhausted(within(error))
     case "UnknownPrice":
       return new LlmError.ModelNotFound(within(error))
     case "OutputTruncated":

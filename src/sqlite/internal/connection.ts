@@ -48,11 +48,11 @@ export const open = ({ busyTimeout, durability, filename }: Settings): Effect.Ef
       (database) => Effect.sync(() => database.close())
     )
     // A lock is waited for here and not in SQLite, which would stop the whole thread.
+    const schedule = backoff.pipe(Schedule.upTo({ duration: busyTimeout }))
+    const locked = ({ reason }: SqlError): boolean => reason._tag === "LockTimeoutError" && !database.isTransaction
+    // Most statements find no lock, and are not to pay for the waiting.
     const waiting = <A>(self: Effect.Effect<A, SqlError>): Effect.Effect<A, SqlError> =>
-      Effect.retry(self, {
-        while: ({ reason }) => reason._tag === "LockTimeoutError" && !database.isTransaction,
-        schedule: backoff.pipe(Schedule.upTo({ duration: busyTimeout }))
-      })
+      Effect.catchIf(self, locked, () => Effect.retry(self, { while: locked, schedule }))
     yield* waiting(attempt("open", () => {
       database.exec("PRAGMA journal_mode = WAL")
       database.exec(`PRAGMA synchronous = ${durability === "power" ? "FULL" : "NORMAL"}`)

@@ -75,6 +75,17 @@ export const full: { readonly [E in LlmError.LlmError as E["_tag"]]: E } = {
     queued: 100
   }),
   StoreUnavailable: new LlmError.StoreUnavailable({ ...common, store: "breaker", operation: "admit" }),
+  BudgetExceeded: new LlmError.BudgetExceeded({
+    ...common,
+    scope: "tenant",
+    resource: "usd",
+    window: "calendar day (UTC)",
+    limit: 1_000_000,
+    used: 900_000,
+    reserved: 50_000,
+    requested: 60_000,
+    resetsAt: DateTime.makeUnsafe("2026-03-01T00:00:00Z")
+  }),
   UnknownPrice: new LlmError.UnknownPrice({ ...common, missing: "output" }),
   AllModelsExhausted: new LlmError.AllModelsExhausted({
     ...common,

@@ -1,0 +1,315 @@
+/**
+ * One request in the books: reserved before it is sent, settled once after, at whichever end comes first.
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as Random from "effect/Random"
+import type { Account, Asked, Call, Charge, Cost, Ending, Settings } from "../../core/Call.ts"
+import * as LlmError from "../../core/LlmError.ts"
+import * as Money from "../../core/Money.ts"
+import { reportUnhandled } from "../../policies/internal/reportUnhandled.ts"
+import type { Balance, Line } from "../BudgetStore.ts"
+import type { Books, Change } from "./budgetBooks.ts"
+import type { Ready } from "./budgetLimits.ts"
+import { type Amounts, atMost, nothing, type Quote, quote, type Quoting, type Spent, spent } from "./budgetQuote.ts"
+
+export interface AccountOptions extends Pick<Quoting, "pricing" | "counter" | "maxOutputTokens"> {
+  readonly books: Books
+  readonly onStoreError: "allow" | "fail"
+  readonly unreported: "seen" | "quote"
+}
+
+/** What the call itself has used and holds, for the limits of one call. */
+interface OfCall {
+  used: number
+  held: number
+}
+
+/** The account of one call. */
+export class CallAccount implements Account {
+  readonly options: AccountOptions
+  readonly call: Call
+  readonly ofCall: ReadonlyArray<OfCall>
+
+  constructor(options: AccountOptions, call: Call, ofCall?: ReadonlyArray<OfCall>) {
+    this.options = options
+    this.call = call
+    this.ofCall = ofCall ?? options.books.ofCall.map(() => ({ used: 0, held: 0 }))
+  }
+
+  /** The same account, where requests without a bound of their answer get another one. */
+  within(maxOutputTokens: number | undefined): CallAccount {
+    return maxOutputTokens === undefined
+      ? this
+      : new CallAccount({ ...this.options, maxOutputTokens }, this.call, this.ofCall)
+  }
+
+  charge(asked: Asked): Charge {
+    return new BudgetCharge(this, asked)
+  }
+}
+
+/** 96 random bits. */
+export const reservationId = (fiber: Fiber.Fiber<unknown, unknown>): string => {
+  const random = fiber.getRef(Random.Random)
+  const bits = () => Math.floor(random.nextDoubleUnsafe() * 2 ** 48).toString(16).padStart(12, "0")
+  return `res_${bits()}${bits()}`
+}
+
+const noCost: Cost = { amount: undefined, estimated: false }
+
+const unsent: Spent = { amounts: nothing, cost: Money.zero, estimated: false }
+
+class BudgetCharge implements Charge {
+  /**
+   * `asking`: the store may hold it. `held`: it does. `uncounted`: it could not be asked, and the request is sent all the same.
+   * `over`: there is nothing left to do.
+   */
+  private state: "idle" | "asking" | "held" | "uncounted" | "over" = "idle"
+  private id = ""
+  private quoted: Quote | undefined = undefined
+  private lines: ReadonlyArray<Line> = []
+  private balances: ReadonlyArray<Balance> = []
+  private cost = noCost
+  private readonly account: CallAccount
+  private readonly asked: Asked
+  private readonly books: Books
+
+  constructor(account: CallAccount, asked: Asked) {
+    this.account = account
+    this.asked = asked
+    this.books = account.options.books
+  }
+
+  get reserve(): Effect.Effect<Settings, LlmError.BudgetExceeded | LlmError.StoreUnavailable | LlmError.UnknownPrice> {
+    const { books } = this
+    return Effect.flatMap(
+      quote(this.asked, { ...this.account.options, limited: books.limited }),
+      (quoted) =>
+        Effect.withFiber((fiber) => {
+          const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
+          this.id = reservationId(fiber)
+          this.quoted = quoted
+          const full = this.takeOfCall(quoted.most)
+          if (full !== undefined) return this.exceeded(full.limit, { used: full.used, reserved: full.held }, now)
+          this.state = "asking"
+          this.lines = books.lines(this.attribution, quoted.most, now)
+          const held = this.lines.length === 0 ? this.holds([], now) : this.askStore(now)
+          return Effect.as(held, quoted.settings)
+        })
+    )
+  }
+
+  private get attribution() {
+    return this.account.call.attribution
+  }
+
+  private askStore(now: number): Effect.Effect<void, LlmError.BudgetExceeded | LlmError.StoreUnavailable> {
+    const { books, id, lines } = this
+    return Effect.matchCauseEffect(books.reserve(id, lines, now), {
+      onFailure: (cause) =>
+        // It is settled where it ends: the store may hold it.
+        Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause as Cause.Cause<never>) : this.unavailable(cause),
+      onSuccess: (verdict) => {
+        switch (verdict._tag) {
+          case "Reserved":
+            return this.holds(verdict.balances, now)
+          case "Exceeded":
+            return this.exceeded(books.shared[verdict.line]!, verdict.balance, now)
+          case "Repeated":
+            return Effect.die(new Error("The id of a reservation was used before: the ids of `Random` repeat"))
+        }
+      }
+    })
+  }
+
+  private holds(balances: ReadonlyArray<Balance>, now: number): Effect.Effect<void> {
+    this.state = "held"
+    this.balances = balances
+    return Effect.andThen(
+      this.books.publish((at) => this.change("Reserved", at, this.quoted!.most)),
+      this.warn(nothing, now)
+    )
+  }
+
+  private exceeded(limit: Ready, balance: Balance, now: number): Effect.Effect<never, LlmError.BudgetExceeded> {
+    const { model, provider } = this.asked
+    const { most, resource, scope, window } = limit
+    const { until } = limit.period(now)
+    // Of the limits of one call something is held only where the store has refused.
+    this.leaveOfCall(this.state === "asking" ? nothing : undefined)
+    this.state = "over"
+    const error = new LlmError.BudgetExceeded({
+      provider,
+      model,
+      scope,
+      resource,
+      window,
+      limit: most,
+      used: balance.used,
+      reserved: balance.reserved,
+      requested: this.quoted!.most[resource],
+      ...(until === undefined ? undefined : { resetsAt: DateTime.makeUnsafe(until) })
+    })
+    return Effect.andThen(
+      this.books.publish((at) => ({ _tag: "Exceeded", at, attribution: this.attribution, error })),
+      Effect.fail(error)
+    )
+  }
+
+  private unavailable(cause: Cause.Cause<unknown>): Effect.Effect<void, LlmError.StoreUnavailable> {
+    const { model, provider } = this.asked
+    if (this.account.options.onStoreError === "allow") {
+      this.state = "uncounted"
+      return reportUnhandled("Budget could not reach its store: the request is sent, and booked when it can be", cause)
+    }
+    return Effect.andThen(
+      reportUnhandled("Budget could not reach its store: nothing is sent", cause),
+      Effect.fail(new LlmError.StoreUnavailable({ provider, model, store: "budget", operation: "reserve" }))
+    )
+  }
+
+  settle(ending: Ending): Effect.Effect<Cost> {
+    return Effect.uninterruptibleMask((restore) => {
+      const { quoted, state } = this
+      if (state === "idle" || state === "over" || quoted === undefined) return Effect.succeed(this.cost)
+      this.state = "over"
+      return Effect.flatMap(
+        ending.sent && state !== "asking" ? this.spentBy(quoted, ending) : Effect.succeed(unsent),
+        (spent) => {
+          this.leaveOfCall(spent.amounts)
+          this.cost = { amount: spent.cost, estimated: spent.estimated }
+          return Effect.as(restore(this.write(state, ending.sent, spent)), this.cost)
+        }
+      )
+    })
+  }
+
+  /** Whatever goes wrong here, something is booked: at worst the most that it can be. */
+  private spentBy(quoted: Quote, ending: Ending): Effect.Effect<Spent> {
+    return Effect.catchCause(
+      spent(this.asked, quoted, ending, this.account.options),
+      (cause) => Effect.as(reportUnhandled("Budget could not count an answer", cause), atMost(quoted))
+    )
+  }
+
+  private write(state: "asking" | "held" | "uncounted", sent: boolean, spent: Spent): Effect.Effect<void> {
+    const { attribution, books, id, lines } = this
+    const { store } = books.options
+    const amounts = books.shared.map(({ resource }) => spent.amounts[resource])
+    const used = amounts.some((amount) => amount > 0)
+    // Whether the store holds what it was asked for and has not answered is not known: voided, it does not.
+    const step = state === "held"
+      ? used ? store.settle(id, amounts) : store.void(id)
+      : state === "asking"
+      ? store.void(id)
+      : Effect.andThen(
+        store.void(id),
+        Effect.forEach(
+          lines,
+          ({ account, slot, until }, n) => store.adjust({ id: `${id}_${n}`, account, slot, until, by: amounts[n]! }),
+          { discard: true }
+        )
+      )
+    const told = sent && state !== "asking"
+      ? books.publish((at) => ({ ...this.change("Settled", at, spent.amounts), estimated: spent.estimated }))
+      : state === "held"
+      ? books.publish((at) => this.change("Voided", at, nothing))
+      : Effect.void
+    const warned = Effect.suspend(() => this.warn(spent.amounts, this.account.call.recorder.now()))
+    return Effect.andThen(
+      Effect.andThen(told, state === "held" && used ? warned : Effect.void),
+      lines.length === 0 ? Effect.void : books.write(id, attribution, step)
+    )
+  }
+
+  private warn(own: Amounts, now: number): Effect.Effect<void> {
+    const { balances, books } = this
+    return Effect.forEach(
+      balances,
+      (balance, n) =>
+        books.warn(
+          books.shared[n]!,
+          balance.used + own[books.shared[n]!.resource],
+          now,
+          this.attribution,
+          (words) => this.account.call.recorder.event("warning", words)
+        ),
+      { discard: true }
+    )
+  }
+
+  private change<Tag extends Change["_tag"]>(_tag: Tag, at: number, amounts: Amounts) {
+    const { model, provider } = this.asked
+    return { _tag, at, attribution: this.attribution, id: this.id, provider, model, ...amounts }
+  }
+
+  /** Takes what it can use at most of the limits of one call, all or nothing: the first that has no room is the answer. */
+  private takeOfCall(most: Amounts): ({ readonly limit: Ready } & OfCall) | undefined {
+    const { ofCall } = this.account
+    const limits = this.books.ofCall
+    const full = limits.findIndex((limit, n) => ofCall[n]!.used + ofCall[n]!.held + most[limit.resource] > limit.most)
+    if (full !== -1) return { limit: limits[full]!, ...ofCall[full]! }
+    limits.forEach(({ resource }, n) => ofCall[n]!.held += most[resource])
+    return undefined
+  }
+
+  private leaveOfCall(used: Amounts | undefined): void {
+    if (used === undefined) return
+    this.books.ofCall.forEach(({ resource }, n) => {
+      const own = this.account.ofCall[n]!
+      own.held -= this.quoted!.most[resource]
+      own.used += used[resource]
+    })
+  }
+}
+
+/** Several budgets around each other: a request needs room in each. */
+export class SeveralAccounts implements Account {
+  private readonly inner: Account
+  private readonly outer: Account
+
+  constructor(inner: Account, outer: Account) {
+    this.inner = inner
+    this.outer = outer
+  }
+
+  charge(asked: Asked): Charge {
+    const inner = this.inner.charge(asked)
+    let outer: Charge | undefined
+    return {
+      reserve: Effect.flatMap(inner.reserve, (settings) => {
+        outer = this.outer.charge({ ...asked, request: { ...asked.request, settings } })
+        return outer.reserve
+      }),
+      settle: (ending) =>
+        Effect.flatMap(inner.settle(ending), (cost) =>
+          outer === undefined
+            ? Effect.succeed(cost)
+            : Effect.map(outer.settle(ending), (other) => cost.amount === undefined ? other : cost))
+    }
+  }
+
+  /** Whether one of them keeps these books. */
+  has(books: Books): boolean {
+    return keeps(this.inner, books) || keeps(this.outer, books)
+  }
+}
+
+const keeps = (account: Account | undefined, books: Books): boolean =>
+  account instanceof CallAccount
+    ? account.options.books === books
+    : account instanceof SeveralAccounts && account.has(books)
+
+/** The call under one more budget; where that budget is around it already, it is the outer one that keeps the books. */
+export const cover = (call: Call, options: AccountOptions): Call => {
+  const outer = call.account
+  if (keeps(outer, options.books)) {
+    return outer instanceof CallAccount ? { ...call, account: outer.within(options.maxOutputTokens) } : call
+  }
+  const own = new CallAccount(options, call)
+  return { ...call, account: outer === undefined ? own : new SeveralAccounts(own, outer) }
+}
