@@ -20,6 +20,7 @@ import type {
   UnknownPrice
 } from "./internal/errors.ts"
 import type { Cost, Recorder } from "./internal/recorder.ts"
+import type { PromptReference } from "./PromptReference.ts"
 import type { Usage } from "./Usage.ts"
 
 export {
@@ -254,6 +255,8 @@ export interface Call {
   readonly attempt: number
   /** Who it is made for. */
   readonly attribution: Attribution
+  /** Which version of which prompt it is made with, where it comes from a registry. */
+  readonly prompt: PromptReference | undefined
   /** Whether only one request may be sent: it is a probe, and retries and hedges hold still. */
   readonly single: boolean
   /** Where retries and hedges ask for permission; they need none where it is absent. */

@@ -178,7 +178,7 @@ export const withSettings: {
   2,
   <E, R>(self: Llm<E, R>, settings: Call.Settings): Llm<E, R> =>
     make({
-      plan: self.plan,
+      plan: Plan.withSettings(self.plan, settings),
       open: (call) =>
         self.open({
           ...call,

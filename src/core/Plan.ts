@@ -8,6 +8,7 @@
  *
  * @since 0.1.0
  */
+import * as Call from "./Call.ts"
 import * as Audit from "./internal/audit.ts"
 
 /**
@@ -28,6 +29,8 @@ export interface Plan {
   readonly repeats: number
   /** The limits on time that it sets, where it sets any. */
   readonly limits?: ReadonlyArray<"connect" | "firstPart" | "idle" | "total"> | undefined
+  /** Of a model: the settings that it is asked with, before those of the call itself. */
+  readonly settings?: Call.Settings | undefined
   /** What the policy is wrapped around, in the order in which they are tried. */
   readonly children: ReadonlyArray<Plan>
 }
@@ -38,12 +41,24 @@ export interface Plan {
  * @category constructors
  * @since 0.1.0
  */
-export const model = (provider: string, id: string): Plan => ({
+export const model = (provider: string, id: string, settings?: Call.Settings): Plan => ({
   policy: "model",
   detail: `${provider}/${id}`,
   repeats: 1,
+  ...(settings === undefined ? undefined : { settings }),
   children: []
 })
+
+/**
+ * The same plan, each model of which is asked with these settings on top of its own.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const withSettings = (self: Plan, settings: Call.Settings): Plan =>
+  self.policy === "model"
+    ? { ...self, settings: Call.mergeSettings(self.settings ?? {}, settings) }
+    : { ...self, children: self.children.map((child) => withSettings(child, settings)) }
 
 /**
  * A policy around one or more plans.

@@ -18,6 +18,7 @@ import { dual } from "effect/Function"
 import * as Schema from "effect/Schema"
 import { Attribution } from "./Attribution.ts"
 import * as Money from "./Money.ts"
+import { PromptReference } from "./PromptReference.ts"
 import * as Usage from "./Usage.ts"
 
 /**
@@ -110,6 +111,23 @@ export const Event = Schema.Struct({
 export type Event = typeof Event.Type
 
 /**
+ * What a cache did for a call: its answer was there (`hit`), also though it was past its time (`stale`); a model was asked, by this call
+ * (`miss`) or by another one of the same request, whose answer it shares (`coalesced`); or the cache stood aside (`bypass`).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const CacheResult = Schema.Literals(["hit", "stale", "miss", "coalesced", "bypass"])
+
+/**
+ * What a cache did for a call.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type CacheResult = typeof CacheResult.Type
+
+/**
  * What happened in one call, as plain JSON.
  *
  * @category models
@@ -132,6 +150,14 @@ export const Receipt = Schema.Struct({
   finishReason: Schema.optionalKey(Schema.String),
   /** Whether the answer came from no model: a template, a rule, the raw text. */
   degraded: Schema.Boolean,
+  /** Which version of which prompt it was made with, where it came from a registry. */
+  prompt: Schema.optionalKey(PromptReference),
+  /** What a cache did for it, where it passed one. */
+  cache: Schema.optionalKey(CacheResult),
+  /** The tokens that the cache spared: what the answer had used when a model gave it. */
+  savedUsage: Schema.optionalKey(Usage.Usage),
+  /** What the cache spared in money, where the answer's cost was known. In micro-dollars. */
+  saved: Schema.optionalKey(Money.MicroUsd),
   /** Every request, in the order in which they began. */
   attempts: Schema.Array(Attempt),
   /** Every decision, in order. */

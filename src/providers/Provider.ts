@@ -183,7 +183,7 @@ export const model = <Self>(
 ): Llm.Llm<ProviderError, Self> => {
   const target: Call.Target = { provider: provider.providerName, model: id }
   return Llm.make({
-    plan: Plan.model(provider.providerName, id),
+    plan: Plan.model(provider.providerName, id, settings),
     open: (call) =>
       Effect.flatMap(provider, (service) => {
         const asked: Call.Request = settings === undefined

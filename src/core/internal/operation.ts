@@ -44,6 +44,7 @@ const makeCall = (
     continues: undefined,
     prepare: undefined,
     attribution,
+    prompt: undefined,
     pulse: undefined,
     recorder: new Recorder(id, attribution, fiber.getRef(Clock.Clock))
   }

@@ -10,6 +10,7 @@ import * as Redacted from "effect/Redacted"
 import type { Attribution } from "../Attribution.ts"
 import * as Money from "../Money.ts"
 import * as Part from "../Part.ts"
+import type { PromptReference } from "../PromptReference.ts"
 import type * as Receipt from "../Receipt.ts"
 import * as Usage from "../Usage.ts"
 import { type InterruptionCause, StreamInterrupted } from "./errors.ts"
@@ -106,6 +107,11 @@ export class Recorder {
   /** The attempts of this recorder, and of those that branched off it. */
   readonly attempts: Array<AttemptRecord> = []
   readonly events: Array<Receipt.Event>
+  /** Which version of which prompt the call was made with. */
+  prompt: PromptReference | undefined = undefined
+  /** What a cache did for the call, and what that spared. */
+  cache: Receipt.CacheResult | undefined = undefined
+  saved: { readonly usage: Usage.Usage | undefined; readonly cost: Money.MicroUsd | undefined } | undefined = undefined
   /** The branch whose answer is that of the call, where there is one. */
   private adopted: Recorder | undefined = undefined
   private own: AttemptRecord | undefined = undefined
@@ -215,6 +221,10 @@ export class Recorder {
         ...(serving.finishReason === undefined ? undefined : { finishReason: serving.finishReason })
       }),
       degraded: this.degraded,
+      ...(this.prompt === undefined ? undefined : { prompt: this.prompt }),
+      ...(this.cache === undefined ? undefined : { cache: this.cache }),
+      ...(this.saved?.usage === undefined ? undefined : { savedUsage: this.saved.usage }),
+      ...(this.saved?.cost === undefined ? undefined : { saved: this.saved.cost }),
       attempts: this.attempts.map((attempt) => this.attempt(attempt, now)),
       events: [...this.events],
       usage: this.attempts.reduce(
