@@ -284,7 +284,8 @@ export const layer = (options: Options): Layer.Layer<Budget, never, BudgetStore 
       const writes = yield* FiberSet.make()
       const changes = yield* PubSub.sliding<Change>(4096)
       const store = yield* BudgetStore
-      const books = new Books({ store, limits, storeTimeout, lease, writes, changes })
+      const context = yield* Effect.context()
+      const books = new Books({ store, limits, storeTimeout, lease, writes, context, changes })
       yield* Effect.addFinalizer(() => books.close)
       const ask = <A>(operation: string, question: Effect.Effect<A, BudgetStoreError>) =>
         asking(books, operation, question)
