@@ -217,6 +217,11 @@ export interface Adjustment {
   readonly by: Decimal
   /** Whose books: all accounts that a call of theirs is booked to. Default: the attribution in force. */
   readonly attribution?: Attribution.Attribution | undefined
+  /**
+   * A name of its own for this correction, such as that of an invoice. Corrections of one name count once, for as long as the store
+   * remembers what is over (10 minutes, if nothing else is said): whoever got no answer can ask again. Default: each counts.
+   */
+  readonly id?: string | undefined
 }
 
 /**
@@ -361,17 +366,20 @@ const adjusting = (books: Books, adjustment: Adjustment): Effect.Effect<void, Bu
     const by = amountBy(resource, adjustment.by)
     const attribution = adjustment.attribution ?? fiber.getRef(Attribution.Current)
     const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
-    const id = reservationId(fiber)
-    return Effect.andThen(
+    const id = `adjust/${adjustment.id ?? reservationId(fiber)}`
+    return Effect.flatMap(
       Effect.forEach(
         books.shared.filter((limit) => limit.resource === resource),
-        (limit: Ready, n) => {
+        (limit: Ready) => {
           const { slot, until } = limit.period(now)
-          return books.options.store.adjust({ id: `${id}_${n}`, account: limit.account(attribution), slot, until, by })
-        },
-        { discard: true }
+          const account = limit.account(attribution)
+          return books.options.store.adjust({ id: `${id}/${account}`, account, slot, until, by })
+        }
       ),
-      books.publish((at) => ({ _tag: "Adjusted", at, attribution, resource, by }))
+      (outcomes) =>
+        outcomes.includes("applied")
+          ? books.publish((at) => ({ _tag: "Adjusted", at, attribution, resource, by }))
+          : Effect.void
     )
   })
 
@@ -461,7 +469,26 @@ export const changes: Stream.Stream<Change, never, Budget> = Stream.unwrap(Budge
  *
  * **Details**
  *
- * It is booked as a call of theirs would be: to all accounts of the resource that it would be. Use is never less than nothing.
+ * It is booked as a call of theirs would be: to all accounts of the resource that it would be. Use is never less than nothing. An amount
+ * that is none is a `RangeError`, as a defect.
+ *
+ * **Gotchas**
+ *
+ * Where it fails with `StoreUnavailable` it may have been booked, in part or whole. To ask again, give it an `id`.
+ *
+ * **Example** (A refund that is retried)
+ *
+ * ```ts
+ * import { Budget } from "effect-bulwark/budget"
+ * import { Effect } from "effect"
+ *
+ * const refund = Budget.adjust({
+ *   id: "refund/2026-0117",
+ *   resource: "usd",
+ *   by: "-2.50",
+ *   attribution: { tenant: "acme" }
+ * }).pipe(Effect.retry({ times: 3 }))
+ * ```
  *
  * @category combinators
  * @since 0.1.0
