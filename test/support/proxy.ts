@@ -11,6 +11,7 @@ export const makeProxy = (address: Address) =>
       { readonly port: number; readonly freeze: () => void; readonly thaw: () => void; readonly die: () => void }
     >((resume) => {
       const sockets = new Set<Socket>()
+      let frozen = false
       const server = createServer((client) => {
         const service = connect(address)
         for (const [from, to] of [[client, service], [service, client]] as const) {
@@ -18,6 +19,7 @@ export const makeProxy = (address: Address) =>
           from.on("error", () => from.destroy())
           from.on("close", () => to.destroy())
           from.pipe(to)
+          if (frozen) from.pause()
         }
       })
       server.listen(0, "127.0.0.1", () => {
@@ -25,9 +27,11 @@ export const makeProxy = (address: Address) =>
         resume(Effect.succeed({
           port: typeof address === "object" && address !== null ? address.port : 0,
           freeze: () => {
+            frozen = true
             for (const socket of sockets) socket.pause()
           },
           thaw: () => {
+            frozen = false
             for (const socket of sockets) socket.resume()
           },
           die: () => {
