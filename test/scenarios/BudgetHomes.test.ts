@@ -324,7 +324,8 @@ for (const { describe: describeService, make, name } of proxied) {
             assert.deepStrictEqual(yield* Effect.provide(books(), other), [[24, 0]])
           }).pipe(Effect.provide([
             budget({ limits, storeTimeout: "150 millis" }, far),
-            ScriptedProvider.layer(OpenAi, () => ScriptedProvider.text("Hi"))
+            ScriptedProvider.layer(OpenAi, () => ScriptedProvider.text("Hi")),
+          quiet
           ]))
         }),
       60_000
@@ -349,7 +350,8 @@ for (const { describe: describeService, make, name } of proxied) {
             yield* Effect.provide(settled([48, 0]), other)
           }).pipe(Effect.provide([
             budget({ limits, storeTimeout: "150 millis" }, far),
-            ScriptedProvider.layer(OpenAi, () => ScriptedProvider.text("Hi"))
+            ScriptedProvider.layer(OpenAi, () => ScriptedProvider.text("Hi")),
+          quiet
           ]))
         }),
       60_000
