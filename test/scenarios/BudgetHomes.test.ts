@@ -325,7 +325,7 @@ for (const { describe: describeService, make, name } of proxied) {
           }).pipe(Effect.provide([
             budget({ limits, storeTimeout: "150 millis" }, far),
             ScriptedProvider.layer(OpenAi, () => ScriptedProvider.text("Hi")),
-          quiet
+            quiet
           ]))
         }),
       60_000
@@ -351,7 +351,7 @@ for (const { describe: describeService, make, name } of proxied) {
           }).pipe(Effect.provide([
             budget({ limits, storeTimeout: "150 millis" }, far),
             ScriptedProvider.layer(OpenAi, () => ScriptedProvider.text("Hi")),
-          quiet
+            quiet
           ]))
         }),
       60_000
