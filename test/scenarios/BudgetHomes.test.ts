@@ -9,7 +9,9 @@ import { assert, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Random, References, Schedule, Stream } from "effect"
 import { Attribution, Llm, RetryBudget } from "effect-bulwark"
 import { Budget, BudgetStore } from "effect-bulwark/budget"
+import { Sqlite } from "effect-bulwark/sqlite"
 import { ScriptedProvider } from "effect-bulwark/testing"
+import { SqlClient } from "effect/sql"
 import { type ChildProcess, spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import { books, budget } from "../budget/support/budget.ts"
@@ -21,6 +23,9 @@ import * as Postgres from "../support/postgres.ts"
 import { makeProxy } from "../support/proxy.ts"
 import * as Redis from "../support/redis.ts"
 import type { Said, Task } from "./support/budgetWorker.ts"
+
+/** What fails here is told of, as it should be, at length. */
+const quiet = Layer.succeed(References.UnhandledLogLevel, undefined)
 
 const pieces = ["one ", "two ", "three "]
 
@@ -252,8 +257,35 @@ for (const home of shared) {
   })
 }
 
-/** What fails here is told of, as it should be, at length. */
-const quiet = Layer.succeed(References.UnhandledLogLevel, undefined)
+/** The application's, and that of the books. */
+const only = Sqlite.layer({ filename: ":memory:" })
+
+it.live(
+  "a call whose answer is read inside a transaction of SQLite's only connection is booked after it",
+  () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      const llm = openai.pipe(Budget.enforce({ maxOutputTokens: 100 }))
+      const answer = yield* Stream.toPull(Llm.streamText(llm, question))
+      yield* answer
+      yield* sql.withTransaction(Effect.flip(Effect.forever(answer)))
+      yield* Effect.repeat(books(), {
+        until: ([line]) => line![0] === 12 && line![1] === 0,
+        schedule: Schedule.spaced("20 millis")
+      }).pipe(Effect.timeout("20 seconds"))
+    }).pipe(
+      Effect.provide([
+        budget(
+          { limits: [{ resource: "usd", limit: "1", window: Budget.total }], storeTimeout: "200 millis" },
+          Layer.orDie(Layer.provide(Layer.fresh(BudgetStore.layerSql()), only))
+        ),
+        only,
+        ScriptedProvider.layer(OpenAi, () => ScriptedProvider.text("Hi", { between: "5 millis" })),
+        quiet
+      ])
+    ),
+  30_000
+)
 
 /** A store behind a proxy, on the same server as one that is not. */
 const proxied = [
@@ -306,7 +338,7 @@ for (const { describe: describeService, make, name } of proxied) {
           yield* Effect.gen(function*() {
             const other = yield* Layer.build(Layer.fresh(budget({ ...patient, limits }, near)))
             yield* call
-            proxy.freeze()
+            proxy.freeze("all")
             const errors = yield* Effect.all([Effect.flip(call), Effect.flip(call), Effect.flip(call)], {
               concurrency: "unbounded"
             }).pipe(Effect.timeout("20 seconds"))
@@ -341,7 +373,7 @@ for (const { describe: describeService, make, name } of proxied) {
           yield* Effect.gen(function*() {
             const other = yield* Layer.build(Layer.fresh(budget({ ...patient, limits }, near)))
             yield* call
-            proxy.freeze()
+            proxy.freeze("all")
             const answers = yield* Effect.all([call, call, call], { concurrency: "unbounded" }).pipe(
               Effect.timeout("20 seconds")
             )

@@ -8,9 +8,15 @@ import type { Address } from "./addresses.ts"
 export const makeProxy = (address: Address) =>
   Effect.acquireRelease(
     Effect.callback<
-      { readonly port: number; readonly freeze: () => void; readonly thaw: () => void; readonly die: () => void }
+      {
+        readonly port: number
+        readonly freeze: (which?: "present" | "all") => void
+        readonly thaw: () => void
+        readonly die: () => void
+      }
     >((resume) => {
       const sockets = new Set<Socket>()
+      /** Connections that come. */
       let frozen = false
       const server = createServer((client) => {
         const service = connect(address)
@@ -26,8 +32,8 @@ export const makeProxy = (address: Address) =>
         const address = server.address()
         resume(Effect.succeed({
           port: typeof address === "object" && address !== null ? address.port : 0,
-          freeze: () => {
-            frozen = true
+          freeze: (which = "present") => {
+            frozen = which === "all"
             for (const socket of sockets) socket.pause()
           },
           thaw: () => {

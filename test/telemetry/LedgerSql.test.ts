@@ -178,6 +178,26 @@ Postgres.describePostgres("Ledger in Postgres, of one client", () => {
     Effect.flatMap(Postgres.schema, (schema) => flushesInTransaction(Postgres.layer(schema))))
 })
 
+it.live("in a transaction of SQLite's only connection a flush fails at once, and nothing is lost", () =>
+  Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    const ledger = yield* Ledger.Ledger
+    yield* ledger.record(entry("op_a", 0, []).receipt)
+    const error = yield* Effect.flip(sql.withTransaction(ledger.flush))
+    assert(error._tag === "LedgerStoreError")
+    assert.include(String(error.cause), "transaction")
+    yield* ledger.flush
+    assert.strictEqual((yield* Ledger.find()).entries.length, 1)
+  }).pipe(
+    Effect.provide(
+      Ledger.layer({ flushEvery: "1 hour", writeTimeout: "1 hour" }).pipe(
+        Layer.provide(prices),
+        Layer.provideMerge(Layer.fresh(Ledger.layerStoreSql())),
+        Layer.provideMerge(Sqlite.layer({ filename: ":memory:" }))
+      )
+    )
+  ))
+
 it.effect("questions about a tenant, a user or an id go by an index", () =>
   Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
