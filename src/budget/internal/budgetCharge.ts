@@ -240,7 +240,9 @@ class BudgetCharge implements Charge {
     const record = Clock.clockWith((clock) =>
       store.reserve({
         id,
-        lines: lines.map((line, n) => ({ ...line, amount: amounts[n]!, limit: Number.MAX_SAFE_INTEGER })),
+        lines: lines.map((line, n): Line =>
+          Object.assign({ ...line }, { amount: amounts[n]!, limit: Number.MAX_SAFE_INTEGER })
+        ),
         leasedUntil: Math.ceil(clock.currentTimeMillisUnsafe() + lease)
       })
     )

@@ -52,6 +52,7 @@ export class MemoryLedger {
       )
       return [...groups].map(([key, members]): SpendGroup => {
         const asked = members.flatMap((request) => request === undefined ? [] : [request])
+        const { cost, estimated, unmetered, unpriced, usage } = asked.map(sumsOf).reduce(addSums, noSums)
         return {
           start: span.start,
           // Written above.
@@ -59,7 +60,11 @@ export class MemoryLedger {
           outcome: receipt.outcome,
           operations: 1,
           requests: asked.length,
-          ...asked.map(sumsOf).reduce(addSums, noSums)
+          cost,
+          estimated,
+          unpriced,
+          unmetered,
+          usage
         }
       })
     })

@@ -174,26 +174,27 @@ export const entryOf = (rows: readonly [Found, ...Array<Found>]): Entry => {
   // Only columns that may be missing are.
   const number = (value: string | number | null) => Number(value)
   const text = (value: string | number | null) => String(value)
-  const requests = rows.flatMap((found) => found.a_n === null ? [] : [found])
-  const attempts = requests.map((found): Receipt.Attempt => ({
-    provider: text(found.a_provider),
-    model: text(found.a_model),
-    ...given("servedModel", found.a_served_model, text),
-    startMillis: number(found.a_start_ms),
-    durationMillis: number(found.a_duration_ms),
-    ...given("firstPartMillis", found.a_first_part_ms, number),
-    outcome: text(found.a_outcome),
-    ...given("usage", found.a_input_uncached, (inputUncached): Usage.Usage => ({
-      inputUncached: number(inputUncached),
-      inputCacheRead: number(found.a_input_cache_read),
-      inputCacheWrite: number(found.a_input_cache_write),
-      ...given("inputCacheWrite1h", found.a_input_cache_write_1h, number),
-      outputText: number(found.a_output_text),
-      outputReasoning: number(found.a_output_reasoning)
-    })),
-    ...given("cost", found.a_cost_micro_usd, (cost) => MicroUsd.make(number(cost))),
-    ...(number(found.a_cost_estimated) === 1 ? { costEstimated: true } : undefined)
-  }))
+  const attempts = rows.flatMap((found): ReadonlyArray<Receipt.Attempt> =>
+    found.a_n === null ? [] : [{
+      provider: text(found.a_provider),
+      model: text(found.a_model),
+      ...given("servedModel", found.a_served_model, text),
+      startMillis: number(found.a_start_ms),
+      durationMillis: number(found.a_duration_ms),
+      ...given("firstPartMillis", found.a_first_part_ms, number),
+      outcome: text(found.a_outcome),
+      ...given("usage", found.a_input_uncached, (inputUncached): Usage.Usage => ({
+        inputUncached: number(inputUncached),
+        inputCacheRead: number(found.a_input_cache_read),
+        inputCacheWrite: number(found.a_input_cache_write),
+        ...given("inputCacheWrite1h", found.a_input_cache_write_1h, number),
+        outputText: number(found.a_output_text),
+        outputReasoning: number(found.a_output_reasoning)
+      })),
+      ...given("cost", found.a_cost_micro_usd, (cost) => MicroUsd.make(number(cost))),
+      ...(number(found.a_cost_estimated) === 1 ? { costEstimated: true } : undefined)
+    }]
+  )
   return {
     receipt: withCost({
       operationId: text(row.operation_id),
