@@ -52,7 +52,7 @@ export {
   /**
    * Something that happened to a budget: a request was paid for in advance (`Reserved`), has ended (`Settled`, or `Voided` where it was
    * not sent), or was refused (`Exceeded`); a fraction of a limit was reached (`Warned`); the books were corrected (`Adjusted`); or the
-   * store could not be told how a request ended (`Unsettled`). Amounts of money are micro-dollars.
+   * store could not be told how a request ended (`Unsettled`, with what it used). Amounts of money are micro-dollars.
    *
    * @category models
    * @since 0.1.0
@@ -253,7 +253,8 @@ export interface Options {
  * they did not say who they are.
  *
  * What was used is written when a request has ended. A store that fails then is asked again and again, in the background, for as long
- * as the lease runs. A layer that closes waits for such writes, for `storeTimeout` at most.
+ * as the lease runs. A layer that closes waits for such writes, for `storeTimeout` at most. What could not be written in the end is logged
+ * with its amounts, and is an `Unsettled` change.
  *
  * **Gotchas**
  *
@@ -532,9 +533,9 @@ export interface EnforceOptions {
    */
   readonly maxOutputTokens?: number | undefined
   /**
-   * What becomes of a request when the store fails or does not answer: it fails with `StoreUnavailable` (`fail`, the default), or it is
-   * sent all the same (`allow`), and booked as soon as the store can be reached. Either way it is logged, at
-   * `References.UnhandledLogLevel`.
+   * What becomes of a request when the store fails or does not answer before it is sent: it fails with `StoreUnavailable` (`fail`, the
+   * default), or it is sent all the same (`allow`), and booked as soon as the store can be reached, whatever the limits say by then. Either
+   * way it is logged, at `References.UnhandledLogLevel`. A store that fails afterwards is no failure of the call, which has its answer.
    */
   readonly onStoreError?: "allow" | "fail" | undefined
   /**
@@ -568,8 +569,8 @@ export interface AllowingOptions extends EnforceOptions {
  * own price. `AllModelsExhausted` may have them in `failures`.
  *
  * What is booked: what the provider says that it used. Nothing, where it refused or was not reached. The most that it can be, where it
- * answered and did not say, or nobody waited for an answer that was asked for whole. Of a stream that broke off, see `unreported`. A
- * request that was sent counts as one, whatever became of it.
+ * answered and did not say, or an answer that was asked for whole did not come. Of a stream that broke off, see `unreported`. A request
+ * that was sent counts as one, whatever became of it.
  *
  * Receipts have the cost of each attempt and of the call, `rejected` for a request that was refused, and `warning` for a limit that
  * has reached one of its `warnAt`, once a window in each process; the same is logged.
