@@ -214,10 +214,12 @@ describe("a store that is down for long", () => {
         const voided = () => store.asked.filter((operation) => operation === "void").length
         const { store: asked } = books.options
         store.faults.finish = "fails"
-        for (let n = 0; n < 15; n++) {
-          // Nobody waits.
-          const _wait = yield* books.write({ ...request, id: `${n}` }, {}, asked.void(`${n}`))
-        }
+        // Nobody waits.
+        yield* Effect.forEach(
+          Array.from({ length: 15 }, (_, n) => `${n}`),
+          (id) => books.write({ ...request, id }, {}, asked.void(id)),
+          { discard: true }
+        )
         assert.strictEqual(voided(), 15)
         const lost = yield* PubSub.takeUpTo(seen, 100)
         assert.deepStrictEqual(
