@@ -52,7 +52,7 @@ export {
   /**
    * Something that happened to a budget: a request was paid for in advance (`Reserved`), has ended (`Settled`, or `Voided` where it was
    * not sent), or was refused (`Exceeded`); a fraction of a limit was reached (`Warned`); the books were corrected (`Adjusted`); or the
-   * store could not be told how a request ended (`Unsettled`). Amounts of money are micro-dollars.
+   * store could not be told how a request ended (`Unsettled`, with what it used). Amounts of money are micro-dollars.
    *
    * @category models
    * @since 0.1.0
@@ -217,6 +217,11 @@ export interface Adjustment {
   readonly by: Decimal
   /** Whose books: all accounts that a call of theirs is booked to. Default: the attribution in force. */
   readonly attribution?: Attribution.Attribution | undefined
+  /**
+   * A name of its own for this correction, such as that of an invoice. Corrections of one name count once, for as long as the store
+   * remembers what is over (10 minutes, if nothing else is said): whoever got no answer can ask again. Default: each counts.
+   */
+  readonly id?: string | undefined
 }
 
 /**
@@ -248,7 +253,8 @@ export interface Options {
  * they did not say who they are.
  *
  * What was used is written when a request has ended. A store that fails then is asked again and again, in the background, for as long
- * as the lease runs. A layer that closes waits for such writes, for `storeTimeout` at most.
+ * as the lease runs. A layer that closes waits for such writes, for `storeTimeout` at most. What could not be written in the end is logged
+ * with its amounts, and is an `Unsettled` change.
  *
  * **Gotchas**
  *
@@ -284,7 +290,8 @@ export const layer = (options: Options): Layer.Layer<Budget, never, BudgetStore 
       const writes = yield* FiberSet.make()
       const changes = yield* PubSub.sliding<Change>(4096)
       const store = yield* BudgetStore
-      const books = new Books({ store, limits, storeTimeout, lease, writes, changes })
+      const context = yield* Effect.context()
+      const books = new Books({ store, limits, storeTimeout, lease, writes, context, changes })
       yield* Effect.addFinalizer(() => books.close)
       const ask = <A>(operation: string, question: Effect.Effect<A, BudgetStoreError>) =>
         asking(books, operation, question)
@@ -360,17 +367,20 @@ const adjusting = (books: Books, adjustment: Adjustment): Effect.Effect<void, Bu
     const by = amountBy(resource, adjustment.by)
     const attribution = adjustment.attribution ?? fiber.getRef(Attribution.Current)
     const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
-    const id = reservationId(fiber)
-    return Effect.andThen(
+    const id = `adjust/${adjustment.id ?? reservationId(fiber)}`
+    return Effect.flatMap(
       Effect.forEach(
         books.shared.filter((limit) => limit.resource === resource),
-        (limit: Ready, n) => {
+        (limit: Ready) => {
           const { slot, until } = limit.period(now)
-          return books.options.store.adjust({ id: `${id}_${n}`, account: limit.account(attribution), slot, until, by })
-        },
-        { discard: true }
+          const account = limit.account(attribution)
+          return books.options.store.adjust({ id: `${id}/${account}`, account, slot, until, by })
+        }
       ),
-      books.publish((at) => ({ _tag: "Adjusted", at, attribution, resource, by }))
+      (outcomes) =>
+        outcomes.includes("applied")
+          ? books.publish((at) => ({ _tag: "Adjusted", at, attribution, resource, by }))
+          : Effect.void
     )
   })
 
@@ -460,7 +470,26 @@ export const changes: Stream.Stream<Change, never, Budget> = Stream.unwrap(Budge
  *
  * **Details**
  *
- * It is booked as a call of theirs would be: to all accounts of the resource that it would be. Use is never less than nothing.
+ * It is booked as a call of theirs would be: to all accounts of the resource that it would be. Use is never less than nothing. An amount
+ * that is none is a `RangeError`, as a defect.
+ *
+ * **Gotchas**
+ *
+ * Where it fails with `StoreUnavailable` it may have been booked, in part or whole. To ask again, give it an `id`.
+ *
+ * **Example** (A refund that is retried)
+ *
+ * ```ts
+ * import { Budget } from "effect-bulwark/budget"
+ * import { Effect } from "effect"
+ *
+ * const refund = Budget.adjust({
+ *   id: "refund/2026-0117",
+ *   resource: "usd",
+ *   by: "-2.50",
+ *   attribution: { tenant: "acme" }
+ * }).pipe(Effect.retry({ times: 3 }))
+ * ```
  *
  * @category combinators
  * @since 0.1.0
@@ -504,9 +533,9 @@ export interface EnforceOptions {
    */
   readonly maxOutputTokens?: number | undefined
   /**
-   * What becomes of a request when the store fails or does not answer: it fails with `StoreUnavailable` (`fail`, the default), or it is
-   * sent all the same (`allow`), and booked as soon as the store can be reached. Either way it is logged, at
-   * `References.UnhandledLogLevel`.
+   * What becomes of a request when the store fails or does not answer before it is sent: it fails with `StoreUnavailable` (`fail`, the
+   * default), or it is sent all the same (`allow`), and booked as soon as the store can be reached, whatever the limits say by then. Either
+   * way it is logged, at `References.UnhandledLogLevel`. A store that fails afterwards is no failure of the call, which has its answer.
    */
   readonly onStoreError?: "allow" | "fail" | undefined
   /**
@@ -540,8 +569,8 @@ export interface AllowingOptions extends EnforceOptions {
  * own price. `AllModelsExhausted` may have them in `failures`.
  *
  * What is booked: what the provider says that it used. Nothing, where it refused or was not reached. The most that it can be, where it
- * answered and did not say, or nobody waited for an answer that was asked for whole. Of a stream that broke off, see `unreported`. A
- * request that was sent counts as one, whatever became of it.
+ * answered and did not say, or an answer that was asked for whole did not come. Of a stream that broke off, see `unreported`. A request
+ * that was sent counts as one, whatever became of it.
  *
  * Receipts have the cost of each attempt and of the call, `rejected` for a request that was refused, and `warning` for a limit that
  * has reached one of its `warnAt`, once a window in each process; the same is logged.

@@ -42,6 +42,8 @@
  *
  * A step reads all slots of a window: some dozens for a rolling one are plenty.
  *
+ * A home of one's own has to let go of whoever is interrupted while they wait: that is how a store that hangs costs a bounded time.
+ *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"

@@ -101,12 +101,14 @@ export const fromEncoded = (usage: Encoded): Usage => {
   }
 }
 
+const isUsage = Schema.is(Usage)
+
 /**
  * The usage that a `finish` part reports, or `undefined` where the provider did not say what was used: that is not nothing.
  *
  * **Details**
  *
- * What a report leaves out counts as 0. Of the tokens written to a cache, those that stay for an hour are told apart where the
+ * What a report leaves out counts as 0. One with what can be no number of tokens, a fraction or less than 0, says nothing. Of the tokens written to a cache, those that stay for an hour are told apart where the
  * provider tells.
  *
  * **Example** (A server that does not count)
@@ -128,6 +130,8 @@ export const fromFinish = (part: {
   const said = [...Object.values(inputTokens), ...Object.values(outputTokens)].some((count) => count !== undefined)
   if (!said) return undefined
   const usage = fromEncoded(part.usage)
+  // What is no number of tokens says nothing of what was used.
+  if (!isUsage(usage)) return undefined
   const long = Math.min(usage.inputCacheWrite, longWrites(part.metadata))
   return long === 0 ? usage : { ...usage, inputCacheWrite: usage.inputCacheWrite - long, inputCacheWrite1h: long }
 }

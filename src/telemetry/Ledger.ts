@@ -13,9 +13,9 @@
  * written. What is dropped is counted and reported. What a killed process had not written is lost: at most `flushEvery` of it, while the
  * store keeps up.
  *
- * An operation is written whole, with all its requests, or not at all; writing it again changes nothing. A request has the price of the
- * time it was sent. Where that is not known, or the provider did not say what was used, its cost is unknown and not 0: sums leave it out
- * and count it.
+ * An operation is written whole, with all its requests, or not at all; writing it again changes nothing. A request costs what its receipt
+ * says (`Budget.enforce`), or else has the price of the time it was sent. Where that is not known, or nobody knows what was used, its cost
+ * is unknown and not 0: sums leave it out and count it.
  *
  * Text longer than 512 characters is cut. Neither prompts nor answers are in a receipt, and so none are in the ledger. What an application writes into attribution, and the reasons
  * it gives for asking a better model, are.
@@ -194,7 +194,8 @@ const settingsOf = (options: Options = {}): Settings => {
  * Throws a `RangeError` that names the option, where one is not legal. Failures of the store are reported at `UnhandledLogLevel`, and so
  * are drops, at once and then every 10 seconds at most.
  *
- * A request is priced by the model that was asked for, or, where that has no price, by the one that says it answered.
+ * A request of which the receipt has no `cost` is priced by the model that was asked for, or, where that has no price, by the one that
+ * says it answered.
  *
  * **Example** (Who spent what)
  *

@@ -8,9 +8,16 @@ import type { Address } from "./addresses.ts"
 export const makeProxy = (address: Address) =>
   Effect.acquireRelease(
     Effect.callback<
-      { readonly port: number; readonly freeze: () => void; readonly thaw: () => void; readonly die: () => void }
+      {
+        readonly port: number
+        readonly freeze: (which?: "present" | "all") => void
+        readonly thaw: () => void
+        readonly die: () => void
+      }
     >((resume) => {
       const sockets = new Set<Socket>()
+      /** Connections that come. */
+      let frozen = false
       const server = createServer((client) => {
         const service = connect(address)
         for (const [from, to] of [[client, service], [service, client]] as const) {
@@ -18,16 +25,19 @@ export const makeProxy = (address: Address) =>
           from.on("error", () => from.destroy())
           from.on("close", () => to.destroy())
           from.pipe(to)
+          if (frozen) from.pause()
         }
       })
       server.listen(0, "127.0.0.1", () => {
         const address = server.address()
         resume(Effect.succeed({
           port: typeof address === "object" && address !== null ? address.port : 0,
-          freeze: () => {
+          freeze: (which = "present") => {
+            frozen = which === "all"
             for (const socket of sockets) socket.pause()
           },
           thaw: () => {
+            frozen = false
             for (const socket of sockets) socket.resume()
           },
           die: () => {

@@ -16,11 +16,12 @@ import {
   Stream
 } from "effect"
 import { Attribution, Llm, Money, Receipt } from "effect-bulwark"
-import { Pricing } from "effect-bulwark/budget"
+import { Budget, Pricing } from "effect-bulwark/budget"
 import { Ledger } from "effect-bulwark/telemetry"
 import { ScriptedProvider } from "effect-bulwark/testing"
 import { TestClock } from "effect/testing"
-import { Anthropic, anthropic, OpenAi, openai, question } from "../core/support/stack.ts"
+import { books, budget } from "../budget/support/budget.ts"
+import { Anthropic, anthropic, makeReceipts, OpenAi, openai, question } from "../core/support/stack.ts"
 import { attempt, entry, usage } from "./support/entries.ts"
 
 const prices = Pricing.layerOf([
@@ -92,7 +93,9 @@ describe("Ledger", () => {
           Ledger.record
         )
         yield* Ledger.flush
-        assert.deepStrictEqual((yield* Ledger.find()).entries, [{ receipt, costs: [Money.MicroUsd.make(200)] }])
+        const cost = Money.MicroUsd.make(200)
+        const attempts = receipt.attempts.map((attempt) => ({ ...attempt, cost }))
+        assert.deepStrictEqual((yield* Ledger.find()).entries, [{ receipt: { ...receipt, attempts, cost } }])
         assert.deepStrictEqual(yield* Ledger.status, { buffered: 0, written: 1, dropped: 0, failure: undefined })
       }).pipe(Effect.provide([ledger, ScriptedProvider.layer(OpenAi, [answer])])))
 
@@ -191,9 +194,88 @@ describe("Ledger", () => {
           )
           yield* Ledger.flush
           const { entries } = yield* Ledger.find()
-          assert.deepStrictEqual(entries[0]?.costs, [1_000_000, 2_000_000, 5_000_000, undefined, undefined] as never)
+          assert.deepStrictEqual(
+            entries[0]?.receipt.attempts.map(({ cost }) => cost),
+            [1_000_000, 2_000_000, 5_000_000, undefined, undefined] as never
+          )
+          assert.isUndefined(entries[0]?.receipt.cost)
           const [row] = yield* Ledger.spend({ from: 0, to: "2027-01-01" })
           assert.deepStrictEqual([row?.cost, row?.unpriced, row?.unmetered], [8_000_000, 1, 1])
+        }).pipe(Effect.provide(provided(layer)))
+      }))
+
+    it.effect("what was booked is what it cost, and that is what the price says of what the provider says", () =>
+      Effect.gen(function*() {
+        const { layer } = yield* makeStore
+        const llm = openai.pipe(Budget.enforce({ maxOutputTokens: 100 }))
+        yield* Effect.gen(function*() {
+          const receipts = makeReceipts()
+          yield* Effect.forEach(
+            Array.from({ length: 6 }),
+            () => Effect.exit(Stream.runDrain(Llm.streamText(llm, question)))
+          ).pipe(receipts.observe, Ledger.record)
+          yield* Ledger.flush
+          const recorded = (yield* Ledger.find()).entries.map(({ receipt }) => receipt)
+          assert.sameDeepMembers([...recorded], receipts.seen)
+          const attempts = receipts.seen.flatMap(({ attempts }) => attempts)
+          assert.deepStrictEqual(
+            attempts.map(({ cost, costEstimated, usage }) => [cost, costEstimated, usage !== undefined]),
+            [
+              [14, undefined, true],
+              [201, undefined, true],
+              [0, undefined, false],
+              [18, true, false],
+              [210, true, false],
+              [10, true, false]
+            ] as never
+          )
+          for (const { cost, model, provider, usage } of attempts) {
+            if (usage !== undefined) assert.strictEqual(cost, yield* Pricing.cost({ provider, model }, usage))
+          }
+          const [row] = yield* Ledger.spend({ from: 0, to: "2100-01-01" })
+          const [[used]] = (yield* books()) as [readonly [number, number]]
+          assert.deepStrictEqual(
+            [row?.cost, row?.estimated, row?.unpriced, row?.unmetered, row?.requests],
+            [used, 3, 0, 0, 6] as never
+          )
+        }).pipe(Effect.provide([
+          // The ledger has other prices: what was booked stands.
+          Ledger.layer().pipe(
+            Layer.provide(
+              Pricing.layerOf([Pricing.model({ provider: "openai", model: () => true, price: { input: 99 } })])
+            ),
+            Layer.provideMerge(layer)
+          ),
+          budget({ limits: [{ resource: "usd", limit: "1", window: Budget.total }] }),
+          ScriptedProvider.layer(OpenAi, [
+            ScriptedProvider.text(["Hel", "lo!"]),
+            ScriptedProvider.text("Hello!", { usage: { inputTokens: { total: 1 }, outputTokens: { total: 100 } } }),
+            ScriptedProvider.fail("RateLimited"),
+            ScriptedProvider.breakOff("Hell"),
+            ScriptedProvider.text("Hello!", { usage: { inputTokens: {}, outputTokens: {} } }),
+            ScriptedProvider.fail("ConnectionFailed")
+          ])
+        ]))
+      }))
+
+    it.effect("an amount that is none is not one", () =>
+      Effect.gen(function*() {
+        const { layer } = yield* makeStore
+        yield* Effect.gen(function*() {
+          const bad = { cost: Money.MicroUsd.make(1), costEstimated: true }
+          yield* offer({
+            ...receipt("op_a"),
+            attempts: [
+              attempt({ ...bad, cost: -1 as Money.MicroUsd }),
+              attempt({ ...bad, cost: 0.5 as Money.MicroUsd, usage: usage(1_000_000, 0) })
+            ]
+          })
+          yield* Ledger.flush
+          const [found] = (yield* Ledger.find()).entries
+          assert.deepStrictEqual(found?.receipt.attempts.map(({ cost, costEstimated }) => [cost, costEstimated]), [
+            [undefined, undefined],
+            [1_000_000, undefined]
+          ] as never)
         }).pipe(Effect.provide(provided(layer)))
       }))
 
@@ -205,7 +287,7 @@ describe("Ledger", () => {
         yield* Effect.gen(function*() {
           yield* offer(receipt("op_a"))
           yield* Ledger.flush
-          assert.deepStrictEqual((yield* Ledger.find()).entries[0]?.costs, [undefined])
+          assert.isUndefined((yield* Ledger.find()).entries[0]?.receipt.attempts[0]?.cost)
         }).pipe(Effect.provide([Ledger.layer().pipe(Layer.provide(broken), Layer.provideMerge(layer)), log.layer]))
         assert.deepStrictEqual(log.messages, ["Ledger could not price a request"])
       }))

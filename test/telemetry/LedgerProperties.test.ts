@@ -47,8 +47,11 @@ const entriesOf = (recipe: typeof Recipe.Type): ReadonlyArray<Ledger.Entry> =>
       `op_${n}`,
       startedAt,
       attempts.map(({ cost, ...attempt }) => ({
-        attempt,
-        ...(cost === null || attempt.usage === undefined ? undefined : { cost })
+        attempt: {
+          ...attempt,
+          ...(cost !== null && cost > 0 && attempt.usage === undefined ? { costEstimated: true } : undefined)
+        },
+        ...(cost === null ? undefined : { cost })
       })),
       { attribution, outcome, timings: { totalMillis } }
     )
@@ -66,6 +69,7 @@ const hour = 3_600_000
 const byHand = (entries: ReadonlyArray<Ledger.Entry>, by: ReadonlyArray<Ledger.Dimension>) => {
   const rows = new Map<string, {
     cost: bigint
+    estimated: number
     unpriced: number
     unmetered: number
     requests: number
@@ -73,21 +77,22 @@ const byHand = (entries: ReadonlyArray<Ledger.Entry>, by: ReadonlyArray<Ledger.D
     operations: Record<string, Set<Ledger.Entry>>
   }>()
   for (const entry of entries) {
-    const { costs, receipt } = entry
+    const { receipt } = entry
     const requests: ReadonlyArray<Receipt.Attempt | undefined> = receipt.attempts
-    for (const [n, attempt] of (requests.length === 0 ? [undefined] : requests).entries()) {
+    for (const attempt of requests.length === 0 ? [undefined] : requests) {
       const start = Math.floor(receipt.startedAt / hour) * hour
       const key = JSON.stringify([start, ...by.map((dimension) => value(receipt, attempt, dimension) ?? null)])
       const row = rows.get(key) ??
-        { cost: 0n, unpriced: 0, unmetered: 0, requests: 0, tokens: 0, operations: {} }
+        { cost: 0n, estimated: 0, unpriced: 0, unmetered: 0, requests: 0, tokens: 0, operations: {} }
       rows.set(key, row)
       const operations = row.operations[receipt.outcome] ??= new Set()
       operations.add(entry)
       if (attempt === undefined) continue
       row.requests++
-      if (attempt.usage === undefined) row.unmetered++
-      else if (costs[n] === undefined) row.unpriced++
-      else row.cost += BigInt(costs[n])
+      if (attempt.cost !== undefined) row.cost += BigInt(attempt.cost)
+      else if (attempt.usage === undefined) row.unmetered++
+      else row.unpriced++
+      if (attempt.costEstimated === true) row.estimated++
       if (attempt.usage !== undefined) row.tokens += Usage.input(attempt.usage) + Usage.output(attempt.usage)
     }
   }
@@ -125,6 +130,7 @@ for (const home of homes) {
                   JSON.stringify([row.start, ...by.map((dimension) => row.by[dimension] ?? null)]),
                   {
                     cost: row.cost as number,
+                    estimated: row.estimated,
                     unpriced: row.unpriced,
                     unmetered: row.unmetered,
                     requests: row.requests,
@@ -135,7 +141,7 @@ for (const home of homes) {
                 byHand(entries, by)
               )
               const sum = rows.reduce((sum, { cost }) => Money.add(sum, cost), Money.zero)
-              const all = entries.flatMap(({ costs }) => costs.map((cost) => cost ?? Money.zero))
+              const all = entries.flatMap(({ receipt }) => receipt.attempts.map(({ cost }) => cost ?? Money.zero))
               assert.strictEqual(sum, all.reduce(Money.add, Money.zero))
             }
             for (const percentile of [50, 95, 99.9]) {

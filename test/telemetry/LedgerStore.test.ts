@@ -102,6 +102,7 @@ for (const home of homes) {
           by: {},
           start: 0,
           cost: 651 as never,
+          estimated: 0,
           unpriced: 1,
           unmetered: 1,
           requests: 3,

@@ -3,6 +3,7 @@
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -12,7 +13,7 @@ import * as Schedule from "effect/Schedule"
 import type { Attribution } from "../../core/Attribution.ts"
 import type { BudgetExceeded } from "../../core/LlmError.ts"
 import { reportUnhandled } from "../../policies/internal/reportUnhandled.ts"
-import type { BudgetStore, BudgetStoreError, Line, Verdict } from "../BudgetStore.ts"
+import type { BudgetStore, BudgetStoreError, Line, Outcome, Verdict } from "../BudgetStore.ts"
 import type { Ready, Resource } from "./budgetLimits.ts"
 import type { Amounts } from "./budgetQuote.ts"
 
@@ -30,10 +31,11 @@ export type Change =
     | { readonly _tag: "Exceeded"; readonly error: BudgetExceeded }
     | Warning & { readonly _tag: "Warned" }
     | { readonly _tag: "Adjusted"; readonly resource: Resource; readonly by: number }
-    | { readonly _tag: "Unsettled"; readonly id: string }
+    | Requested & { readonly _tag: "Unsettled" }
   )
 
-interface Requested extends Amounts {
+/** A request, and what it has used, or at most can. */
+export interface Requested extends Amounts {
   /** The id of the reservation. */
   readonly id: string
   readonly provider: string
@@ -57,7 +59,11 @@ export interface BooksOptions {
   /** In milliseconds. */
   readonly lease: number
   readonly writes: FiberSet.FiberSet
+  /** That of the layer, in which nobody's transaction is. */
+  readonly context: Context.Context<never>
   readonly changes: PubSub.PubSub<Change>
+  /** How many requests at most wait to be booked while the store is down: whatever comes on top of them is tried once. */
+  readonly mostWaiting?: number
 }
 
 export class Books {
@@ -104,26 +110,58 @@ export class Books {
 
   /**
    * Writes something that has to be written: at once, and, where the store fails or does not answer, again and again until the lease
-   * has run out. It is waited for no longer than the store may take, and goes on in the background, whoever is interrupted.
+   * has run out. It goes on in the background, whoever is interrupted. What it gives is the wait for it, which is no longer than the
+   * store may take.
    */
-  write(id: string, attribution: Attribution, step: Effect.Effect<unknown, BudgetStoreError>): Effect.Effect<void> {
+  write(
+    request: Requested,
+    attribution: Attribution,
+    step: Effect.Effect<Outcome, BudgetStoreError>
+  ): Effect.Effect<Effect.Effect<void>> {
     const tried = this.inTime(step)
-    const written = Effect.catchCause(
-      Effect.catch(tried, (error) =>
-        Effect.andThen(
-          reportUnhandled("Budget could not reach its store, and goes on trying", Cause.fail(error)),
-          Effect.retry(tried, again(this.options.lease))
-        )),
-      (cause) =>
-        Effect.andThen(
-          reportUnhandled(`Budget could not reach its store: ${id} stays unsettled`, cause),
-          this.publish((at) => ({ _tag: "Unsettled", at, attribution, id }))
+    const lost = (why: string, cause: Cause.Cause<unknown> = Cause.empty): Effect.Effect<void> => {
+      const { id, requests, tokens, usd } = request
+      return Effect.andThen(
+        Effect.annotateLogs(reportUnhandled(`Budget could not book a request, ${id}: ${why}`, cause), {
+          usd,
+          tokens,
+          requests
+        }),
+        this.publish((at) => ({ _tag: "Unsettled", at, attribution, ...request }))
+      )
+    }
+    const insisting = Effect.catch(
+      tried,
+      (error) =>
+        Effect.flatMap(
+          FiberSet.size(this.options.writes),
+          (waiting) =>
+            waiting >= (this.options.mostWaiting ?? mostWaiting)
+              ? Effect.fail(error)
+              : Effect.andThen(
+                reportUnhandled("Budget could not reach its store, and goes on trying", Cause.fail(error)),
+                this.insisting(tried)
+              )
         )
     )
-    return Effect.flatMap(
-      FiberSet.run(this.options.writes, Effect.asVoid(written), { startImmediately: true }),
+    const written = insisting.pipe(
+      Effect.matchCauseEffect({
+        onFailure: (cause) => Cause.hasInterruptsOnly(cause) ? Effect.void : lost("the store cannot be reached", cause),
+        onSuccess: (outcome) => outcome === "refused" ? lost("somebody has settled it as something else") : Effect.void
+      }),
+      Effect.onInterrupt(() => lost("the layer is closed"))
+    )
+    return Effect.map(
+      FiberSet.run(this.options.writes, written, { startImmediately: true }),
       (fiber) => fiber.pollUnsafe() !== undefined ? Effect.void : this.waitFor(Fiber.await(fiber))
     )
+  }
+
+  /** Without the caller's context: a transaction that is in it is over by then, or ought to be. */
+  private insisting<A, E>(tried: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    const { context, lease } = this.options
+    const retried = Effect.delay(Effect.retry(tried, again(lease)), "100 millis")
+    return Effect.updateContext(retried, (_: Context.Context<never>): Context.Context<never> => context)
   }
 
   private waitFor(effect: Effect.Effect<unknown>): Effect.Effect<void> {
@@ -192,6 +230,8 @@ export class Books {
 }
 
 const mostWarned = 10_000
+
+const mostWaiting = 10_000
 
 const again = (lease: number) =>
   Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("10 seconds")]).pipe(

@@ -11,8 +11,8 @@ import type { Account, Asked, Call, Charge, Cost, Ending, Settings } from "../..
 import * as LlmError from "../../core/LlmError.ts"
 import * as Money from "../../core/Money.ts"
 import { reportUnhandled } from "../../policies/internal/reportUnhandled.ts"
-import type { Balance, Line } from "../BudgetStore.ts"
-import type { Books, Change } from "./budgetBooks.ts"
+import type { Balance, BudgetStoreError, Line, Outcome } from "../BudgetStore.ts"
+import type { Books, Change, Requested } from "./budgetBooks.ts"
 import type { Ready } from "./budgetLimits.ts"
 import { type Amounts, atMost, nothing, type Quote, quote, type Quoting, type Spent, spent } from "./budgetQuote.ts"
 
@@ -70,6 +70,7 @@ class BudgetCharge implements Charge {
    */
   private state: "idle" | "asking" | "held" | "uncounted" | "over" = "idle"
   private id = ""
+  private reservedAt = 0
   private quoted: Quote | undefined = undefined
   private lines: ReadonlyArray<Line> = []
   private balances: ReadonlyArray<Balance> = []
@@ -92,12 +93,13 @@ class BudgetCharge implements Charge {
         Effect.withFiber((fiber) => {
           const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
           this.id = reservationId(fiber)
+          this.reservedAt = now
           this.quoted = quoted
           const full = this.takeOfCall(quoted.most)
-          if (full !== undefined) return this.exceeded(full.limit, { used: full.used, reserved: full.held }, now)
+          if (full !== undefined) return this.exceeded(full.limit, { used: full.used, reserved: full.held })
           this.state = "asking"
           this.lines = books.lines(this.attribution, quoted.most, now)
-          const held = this.lines.length === 0 ? this.holds([], now) : this.askStore(now)
+          const held = this.lines.length === 0 ? this.holds([]) : this.askStore
           return Effect.as(held, quoted.settings)
         })
     )
@@ -107,18 +109,18 @@ class BudgetCharge implements Charge {
     return this.account.call.attribution
   }
 
-  private askStore(now: number): Effect.Effect<void, LlmError.BudgetExceeded | LlmError.StoreUnavailable> {
+  private get askStore(): Effect.Effect<void, LlmError.BudgetExceeded | LlmError.StoreUnavailable> {
     const { books, id, lines } = this
-    return Effect.matchCauseEffect(books.reserve(id, lines, now), {
+    return Effect.matchCauseEffect(books.reserve(id, lines, this.reservedAt), {
       onFailure: (cause) =>
         // It is settled where it ends: the store may hold it.
         Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause as Cause.Cause<never>) : this.unavailable(cause),
       onSuccess: (verdict) => {
         switch (verdict._tag) {
           case "Reserved":
-            return this.holds(verdict.balances, now)
+            return this.holds(verdict.balances)
           case "Exceeded":
-            return this.exceeded(books.shared[verdict.line]!, verdict.balance, now)
+            return this.exceeded(books.shared[verdict.line]!, verdict.balance)
           case "Repeated":
             return Effect.die(new Error("The id of a reservation was used before: the ids of `Random` repeat"))
         }
@@ -126,19 +128,19 @@ class BudgetCharge implements Charge {
     })
   }
 
-  private holds(balances: ReadonlyArray<Balance>, now: number): Effect.Effect<void> {
+  private holds(balances: ReadonlyArray<Balance>): Effect.Effect<void> {
     this.state = "held"
     this.balances = balances
     return Effect.andThen(
       this.books.publish((at) => this.change("Reserved", at, this.quoted!.most)),
-      this.warn(nothing, now)
+      this.warn(nothing)
     )
   }
 
-  private exceeded(limit: Ready, balance: Balance, now: number): Effect.Effect<never, LlmError.BudgetExceeded> {
+  private exceeded(limit: Ready, balance: Balance): Effect.Effect<never, LlmError.BudgetExceeded> {
     const { model, provider } = this.asked
     const { most, resource, scope, window } = limit
-    const { until } = limit.period(now)
+    const { until } = limit.period(this.reservedAt)
     // Of the limits of one call something is held only where the store has refused.
     this.leaveOfCall(this.state === "asking" ? nothing : undefined)
     this.state = "over"
@@ -182,7 +184,8 @@ class BudgetCharge implements Charge {
         (spent) => {
           this.leaveOfCall(spent.amounts)
           this.cost = { amount: spent.cost, estimated: spent.estimated }
-          return Effect.as(restore(this.write(state, ending.sent, spent)), this.cost)
+          // Only the wait can be cut short: the write itself has begun by then.
+          return Effect.flatMap(this.write(state, ending.sent, spent), (wait) => Effect.as(restore(wait), this.cost))
         }
       )
     })
@@ -196,37 +199,61 @@ class BudgetCharge implements Charge {
     )
   }
 
-  private write(state: "asking" | "held" | "uncounted", sent: boolean, spent: Spent): Effect.Effect<void> {
-    const { attribution, books, id, lines } = this
-    const { store } = books.options
+  /** Begins to write how it ended, and gives the wait for it. */
+  private write(
+    state: "asking" | "held" | "uncounted",
+    sent: boolean,
+    spent: Spent
+  ): Effect.Effect<Effect.Effect<void>> {
+    const { attribution, books, lines } = this
     const amounts = books.shared.map(({ resource }) => spent.amounts[resource])
     const used = amounts.some((amount) => amount > 0)
-    // Whether the store holds what it was asked for and has not answered is not known: voided, it does not.
-    const step = state === "held"
-      ? used ? store.settle(id, amounts) : store.void(id)
-      : state === "asking"
-      ? store.void(id)
-      : Effect.andThen(
-        store.void(id),
-        Effect.forEach(
-          lines,
-          ({ account, slot, until }, n) => store.adjust({ id: `${id}_${n}`, account, slot, until, by: amounts[n]! }),
-          { discard: true }
-        )
-      )
     const told = sent && state !== "asking"
       ? books.publish((at) => ({ ...this.change("Settled", at, spent.amounts), estimated: spent.estimated }))
       : state === "held"
       ? books.publish((at) => this.change("Voided", at, nothing))
       : Effect.void
-    const warned = Effect.suspend(() => this.warn(spent.amounts, this.account.call.recorder.now()))
-    return Effect.andThen(
-      Effect.andThen(told, state === "held" && used ? warned : Effect.void),
-      lines.length === 0 ? Effect.void : books.write(id, attribution, step)
+    const written = lines.length === 0
+      ? Effect.succeed(Effect.void)
+      : books.write(
+        this.requested(spent.amounts),
+        attribution,
+        // Whether the store holds what it was asked for and has not answered is not known: voided, it does not.
+        used ? this.booked(amounts) : books.options.store.void(this.id)
+      )
+    const warned = state === "held" && used ? this.warn(spent.amounts) : Effect.void
+    return Effect.flatMap(written, (wait) =>
+      Effect.as(
+        Effect.andThen(told, warned),
+        // Nobody is kept by a request that was not sent, whose store has kept them long enough.
+        state === "asking" ? Effect.void : wait
+      ))
+  }
+
+  /**
+   * Settles it. Where the store does not know it, since it could not be asked or has lost it, it is put on record first, whatever the
+   * limits say: it was spent. Whoever dies between the two leaves it in sight.
+   */
+  private booked(amounts: ReadonlyArray<number>): Effect.Effect<Outcome, BudgetStoreError> {
+    const { books: { options: { lease, store } }, id, lines } = this
+    const settle = store.settle(id, amounts)
+    const record = Clock.clockWith((clock) =>
+      store.reserve({
+        id,
+        lines: lines.map((line, n): Line =>
+          Object.assign({ ...line }, { amount: amounts[n]!, limit: Number.MAX_SAFE_INTEGER })
+        ),
+        leasedUntil: Math.ceil(clock.currentTimeMillisUnsafe() + lease)
+      })
+    )
+    return Effect.flatMap(
+      settle,
+      (outcome) => outcome === "unknown" ? Effect.andThen(record, settle) : Effect.succeed(outcome)
     )
   }
 
-  private warn(own: Amounts, now: number): Effect.Effect<void> {
+  /** By the time at which it was reserved: that is the window of the balances. */
+  private warn(own: Amounts): Effect.Effect<void> {
     const { balances, books } = this
     return Effect.forEach(
       balances,
@@ -234,7 +261,7 @@ class BudgetCharge implements Charge {
         books.warn(
           books.shared[n]!,
           balance.used + own[books.shared[n]!.resource],
-          now,
+          this.reservedAt,
           this.attribution,
           (words) => this.account.call.recorder.event("warning", words)
         ),
@@ -242,9 +269,13 @@ class BudgetCharge implements Charge {
     )
   }
 
-  private change<Tag extends Change["_tag"]>(_tag: Tag, at: number, amounts: Amounts) {
+  private requested(amounts: Amounts): Requested {
     const { model, provider } = this.asked
-    return { _tag, at, attribution: this.attribution, id: this.id, provider, model, ...amounts }
+    return { id: this.id, provider, model, ...amounts }
+  }
+
+  private change<Tag extends Change["_tag"]>(_tag: Tag, at: number, amounts: Amounts) {
+    return { _tag, at, attribution: this.attribution, ...this.requested(amounts) }
   }
 
   /** Takes what it can use at most of the limits of one call, all or nothing: the first that has no room is the answer. */

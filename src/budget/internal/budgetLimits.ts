@@ -114,23 +114,35 @@ export const ready = (limits: ReadonlyArray<Limit>): ReadonlyArray<Ready> => {
 export const amountBy = (resource: Resource, by: Money.Decimal): number => {
   const text = String(by).trim()
   const negative = text.startsWith("-")
-  const limit = negative ? text.slice(1) : text
-  const amount = amountOf({ resource, limit, window: { _tag: "Total" } }, "adjust")
+  const amount = amountIn(resource, negative ? text.slice(1) : text)
+  if (amount === undefined) {
+    throw new RangeError(
+      `Budget.adjust: \`by\` must be ${forms[resource]}, more or less than 0, got ${JSON.stringify(by)}`
+    )
+  }
   return negative ? -amount : amount
 }
 
-const amountOf = ({ limit, resource }: Limit, where: string): number => {
+const amountOf = ({ limit, resource }: Limit, where: string): number =>
+  amountIn(resource, limit) ?? fail(where, `limit must be ${forms[resource]}, from 0 up, got ${JSON.stringify(limit)}`)
+
+const forms: Record<Resource, string> = {
+  usd: "dollars, to six decimals",
+  tokens: "a whole number of tokens",
+  requests: "a whole number of requests"
+}
+
+/** An amount as the books have it, or nothing where it is none. */
+const amountIn = (resource: Resource, decimal: Money.Decimal): number | undefined => {
   if (resource === "usd") {
     try {
-      return Money.usd(limit)
+      return Money.usd(decimal)
     } catch {
-      return fail(where, `limit must be dollars from 0 up, to six decimals, got ${JSON.stringify(limit)}`)
+      return undefined
     }
   }
-  const amount = typeof limit === "number" ? limit : Number(limit.trim() === "" ? NaN : limit)
-  return Number.isSafeInteger(amount) && amount >= 0
-    ? amount
-    : fail(where, `limit must be a whole number of ${resource} from 0 up, got ${JSON.stringify(limit)}`)
+  const amount = typeof decimal === "number" ? decimal : Number(decimal.trim() === "" ? NaN : decimal)
+  return Number.isSafeInteger(amount) && amount >= 0 ? amount : undefined
 }
 
 const keysOf = (scope: Scope): ReadonlyArray<ScopeKey> =>

@@ -6,6 +6,7 @@ import type { Asked, Ending, Settings } from "../../core/Call.ts"
 import * as LlmError from "../../core/LlmError.ts"
 import * as Money from "../../core/Money.ts"
 import * as Usage from "../../core/Usage.ts"
+import { neverConnected } from "../../providers/internal/classifyTransport.ts"
 import * as Pricing from "../Pricing.ts"
 import type { TokenCount } from "../TokenCount.ts"
 import { answersOf, boundOf } from "./budgetBound.ts"
@@ -57,15 +58,18 @@ export const quote = (asked: Asked, quoting: Quoting): Effect.Effect<Quote, LlmE
       : request.settings
     const bound = own ?? quoting.maxOutputTokens ?? price?.maxOutput ?? price?.contextWindow
     if (bound === undefined) return yield* new LlmError.UnknownPrice({ provider, model, missing: "bound" })
-    const { tokens: input } = yield* quoting.counter.count({ ...request, provider, model })
-    const output = Math.min(Number.MAX_SAFE_INTEGER, bound * answersOf(settings))
+    const input = atMostSafe((yield* quoting.counter.count({ ...request, provider, model })).tokens)
+    const output = atMostSafe(bound * answersOf(settings))
     const usd = price === undefined ? 0 : yield* Effect.catch(
       highest(price, input, output),
       (error) => limited.has("usd") ? Effect.fail(error) : Effect.succeed(0)
     )
-    const tokens = Math.min(Number.MAX_SAFE_INTEGER, input + output)
+    const tokens = atMostSafe(input + output)
     return { most: { usd, tokens, requests: 1 }, input, output, price, settings }
   })
+
+/** A number that stores and prices take, whatever a counter or a server says. */
+const atMostSafe = (amount: number): number => Math.min(Number.MAX_SAFE_INTEGER, Math.ceil(amount))
 
 const inputBuckets = ["inputUncached", "inputCacheRead", "inputCacheWrite", "inputCacheWrite1h"] as const
 const outputBuckets = ["outputText", "outputReasoning"] as const
@@ -91,20 +95,26 @@ const highest = (
   )
 }
 
-// With these the provider has refused, or was not reached: it charges nothing. What else goes wrong may have come after it had begun
-// to work.
+// With these the provider has refused: it charges nothing. What else goes wrong may have come after it had begun to work.
 const free: ReadonlySet<string> = new Set([
   "RateLimited",
   "QuotaExhausted",
   "Overloaded",
   "ServerError",
-  "ConnectionFailed",
   "AuthenticationFailed",
   "PermissionDenied",
   "ModelNotFound",
   "InvalidRequest",
   "ContextLengthExceeded"
 ])
+
+const isFree = (error: unknown): boolean => {
+  const tag = LlmError.tagOf(error)
+  return tag !== undefined && (free.has(tag) ||
+    (error instanceof LlmError.ContentFiltered && error.stage === "prompt") ||
+    // One that broke later may have carried the request there.
+    (error instanceof LlmError.ConnectionFailed && neverConnected(error.code)))
+}
 
 /** What a request has used, and whether somebody has said so. */
 export interface Spent {
@@ -128,26 +138,24 @@ export const spent = (
   options: { readonly counter: TokenCount; readonly unreported: "seen" | "quote" }
 ): Effect.Effect<Spent> => {
   const { price } = quoted
-  const ofUsage = (usage: Usage.Usage, estimated: boolean): Effect.Effect<Spent> =>
-    Effect.map(
-      price === undefined ? Effect.succeed(undefined) : Effect.catch(
-        Pricing.costOf(price, usage),
-        // Tokens that have no price: what was held for them stands.
-        () => Effect.succeed(Money.MicroUsd.make(quoted.most.usd))
-      ),
-      (cost) => ({
-        amounts: { usd: cost ?? 0, tokens: Usage.input(usage) + Usage.output(usage), requests: 1 },
-        cost,
-        estimated
-      })
-    )
+  const ofUsage = (usage: Usage.Usage, estimated: boolean): Effect.Effect<Spent> => {
+    const tokens = atMostSafe(Usage.input(usage) + Usage.output(usage))
+    const of = (cost: Money.MicroUsd | undefined, estimated: boolean): Spent => ({
+      amounts: { usd: cost ?? 0, tokens, requests: 1 },
+      cost,
+      estimated
+    })
+    if (price === undefined) return Effect.succeed(of(undefined, estimated))
+    return Effect.match(Pricing.costOf(price, usage), {
+      onSuccess: (cost) => of(cost, estimated),
+      // Tokens that have no price: what was held for them stands.
+      onFailure: () => of(Money.MicroUsd.make(quoted.most.usd), true)
+    })
+  }
   const theQuote = atMost(quoted)
   if (ending.usage !== undefined) return ofUsage(ending.usage, false)
   const seen = ending.seen()
-  const tag = LlmError.tagOf(ending.error)
-  const refused = tag !== undefined && seen === "" &&
-    (free.has(tag) || (ending.error instanceof LlmError.ContentFiltered && ending.error.stage === "prompt"))
-  if (refused) {
+  if (seen === "" && isFree(ending.error)) {
     return Effect.succeed({
       amounts: { ...nothing, requests: 1 },
       cost: price === undefined ? undefined : Money.zero,
@@ -158,6 +166,9 @@ export const spent = (
   return Effect.flatMap(
     options.counter.countText(asked, seen),
     ({ tokens: output }) =>
-      ofUsage({ ...Usage.zero, inputUncached: quoted.input, outputText: Math.min(output, quoted.output) }, true)
+      ofUsage(
+        { ...Usage.zero, inputUncached: quoted.input, outputText: Math.min(atMostSafe(output), quoted.output) },
+        true
+      )
   )
 }

@@ -9,12 +9,13 @@ import * as Migrator from "effect/sql/Migrator"
 import { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Fragment, Identifier } from "effect/sql/Statement"
+import { apart } from "../../core/internal/sqlApart.ts"
 import { reportUnhandled } from "../../policies/internal/reportUnhandled.ts"
 import type { Hold } from "./store.ts"
 import { type Home, maxAmount } from "./storeHome.ts"
 import * as Postgres from "./storePostgres.ts"
 import * as Sqlite from "./storeSqlite.ts"
-import { apart, type Database } from "./storeTables.ts"
+import type { Database } from "./storeTables.ts"
 
 export const makeHome = (
   { prefix, remember }: { readonly prefix: string; readonly remember: number }

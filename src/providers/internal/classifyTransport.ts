@@ -36,6 +36,14 @@ const timeouts: ReadonlySet<string> = new Set(["UND_ERR_HEADERS_TIMEOUT", "UND_E
 // A certificate does not become valid by asking again.
 const isCertificate = (code: string): boolean => /CERT|^UNABLE_TO_|^ERR_TLS_|^ERR_SSL_|^HOSTNAME_MISMATCH$/.test(code)
 
+// No name, no route, nobody there, or nobody one trusts, in the words of Node, its `fetch`, and Bun.
+const unconnected =
+  /^(?:ENOTFOUND|EAI_[A-Z]+|ECONNREFUSED|EHOSTUNREACH|EHOSTDOWN|ENETUNREACH|ENETDOWN|EADDRNOTAVAIL|UND_ERR_CONNECT_TIMEOUT|ConnectionRefused|FailedToOpenSocket)$/
+
+/** Whether a failure with this code is one of making a connection: nothing was sent over it. */
+export const neverConnected = (code: string | undefined): boolean =>
+  code !== undefined && (unconnected.test(code) || isCertificate(code))
+
 /** What a failure of the connection is, before or during an answer. */
 export const classifyConnection = (
   origin: Origin,

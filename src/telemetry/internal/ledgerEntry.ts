@@ -1,12 +1,12 @@
 /**
- * From a receipt to an entry: text that every database takes, and a price for each request.
+ * From a receipt to an entry: text that every database takes, and what each request cost.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Pricing from "../../budget/Pricing.ts"
 import type { UnknownPrice } from "../../core/LlmError.ts"
-import type * as Money from "../../core/Money.ts"
+import * as Money from "../../core/Money.ts"
 import type * as Receipt from "../../core/Receipt.ts"
 import * as Usage from "../../core/Usage.ts"
 import { reportUnhandled } from "../../policies/internal/reportUnhandled.ts"
@@ -43,11 +43,20 @@ const metered = (attempt: Receipt.Attempt): Receipt.Attempt => {
   return rest
 }
 
+const isCost = Schema.is(Money.MicroUsd)
+
+/** What somebody else has kept account of, if it is an amount. */
+const accounted = (attempt: Receipt.Attempt): Receipt.Attempt => {
+  if (attempt.cost === undefined || isCost(attempt.cost)) return attempt
+  const { cost: _, costEstimated: __, ...rest } = attempt
+  return rest
+}
+
 /** The receipt as all homes keep it. */
 export const readable = (receipt: Receipt.Receipt): Receipt.Receipt => {
   // A receipt is plain JSON and stays one of the same form.
   const cleaned = clean(receipt) as Receipt.Receipt
-  const attempts = cleaned.attempts.map(metered)
+  const attempts = cleaned.attempts.map((attempt) => accounted(metered(attempt)))
   return {
     ...cleaned,
     startedAt: Math.floor(cleaned.startedAt),
@@ -56,11 +65,13 @@ export const readable = (receipt: Receipt.Receipt): Receipt.Receipt => {
   }
 }
 
+/** What a request cost: what was booked for it, or else its price. */
 const costOf = (
   receipt: Receipt.Receipt,
   attempt: Receipt.Attempt
 ): Effect.Effect<Money.MicroUsd | undefined, never, Pricing.Pricing> => {
   const { model, provider, servedModel, startMillis, usage } = attempt
+  if (attempt.cost !== undefined) return Effect.succeed(attempt.cost)
   if (usage === undefined) return Effect.undefined
   const cost = (model: string): Effect.Effect<Money.MicroUsd, UnknownPrice, Pricing.Pricing> =>
     Pricing.cost({ provider, model, at: receipt.startedAt + startMillis }, usage)
@@ -77,6 +88,17 @@ const costOf = (
 
 export const price = (receipt: Receipt.Receipt): Effect.Effect<Entry, never, Pricing.Pricing> =>
   Effect.map(
-    Effect.forEach(receipt.attempts, (attempt) => costOf(receipt, attempt)),
-    (costs) => ({ receipt, costs })
+    Effect.forEach(
+      receipt.attempts,
+      (attempt) => Effect.map(costOf(receipt, attempt), (cost) => cost === undefined ? attempt : { ...attempt, cost })
+    ),
+    (attempts) => ({ receipt: withCost({ ...receipt, attempts }) })
   )
+
+/** The receipt with what all of its attempts cost, where that is known of each. */
+export const withCost = ({ cost: _, ...receipt }: Receipt.Receipt): Receipt.Receipt => {
+  const costs = receipt.attempts.flatMap(({ cost }) => cost === undefined ? [] : [cost])
+  return costs.length === 0 || costs.length < receipt.attempts.length
+    ? receipt
+    : { ...receipt, cost: costs.reduce(Money.add, Money.zero) }
+}

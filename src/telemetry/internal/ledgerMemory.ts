@@ -40,23 +40,19 @@ export class MemoryLedger {
 
   /** A group for each operation and key of its requests: they are added up later. */
   spend({ by, spans, where }: Grouping): ReadonlyArray<SpendGroup> {
-    return [...this.entries.values()].flatMap(({ costs, receipt }) => {
+    return [...this.entries.values()].flatMap(({ receipt }) => {
       const span = spanOf(spans, receipt)
       if (span === undefined || !where.every((condition) => operationHas(receipt, condition))) return []
-      const requests = receipt.attempts.flatMap((attempt, n) =>
-        where.every((condition) => requestHas(attempt, condition)) ? [{ attempt, cost: costs[n] }] : []
-      )
+      const requests = receipt.attempts.filter((attempt) => where.every((condition) => requestHas(attempt, condition)))
       if (requests.length === 0 && where.some(ofRequests)) return []
       // Where nothing was asked, the operation is still one.
       const groups = Map.groupBy(
         requests.length === 0 ? [undefined] : requests,
-        (request) => JSON.stringify(by.map((dimension) => valueOf(receipt, request?.attempt, dimension) ?? null))
+        (request) => JSON.stringify(by.map((dimension) => valueOf(receipt, request, dimension) ?? null))
       )
       return [...groups].map(([key, members]): SpendGroup => {
         const asked = members.flatMap((request) => request === undefined ? [] : [request])
-        const { cost, unmetered, unpriced, usage } = asked
-          .map(({ attempt, cost }) => sumsOf(attempt.usage, cost))
-          .reduce(addSums, noSums)
+        const { cost, estimated, unmetered, unpriced, usage } = asked.map(sumsOf).reduce(addSums, noSums)
         return {
           start: span.start,
           // Written above.
@@ -65,6 +61,7 @@ export class MemoryLedger {
           operations: 1,
           requests: asked.length,
           cost,
+          estimated,
           unpriced,
           unmetered,
           usage

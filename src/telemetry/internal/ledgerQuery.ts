@@ -169,11 +169,12 @@ export const spend = <const By extends ReadonlyArray<Dimension> = []>(
     return [...Map.groupBy(groups, groupKey).values()].map((members): SpendRow<By[number]> => {
       const outcomes: Record<string, number> = {}
       for (const { operations, outcome } of members) outcomes[outcome] = (outcomes[outcome] ?? 0) + operations
-      const { cost, unmetered, unpriced, usage } = members.reduce(addSums, noSums)
+      const { cost, estimated, unmetered, unpriced, usage } = members.reduce(addSums, noSums)
       return {
         by: keysOf(by, members[0]!),
         start: members[0]!.start,
         cost,
+        estimated,
         unpriced,
         unmetered,
         usage,

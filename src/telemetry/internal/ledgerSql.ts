@@ -1,13 +1,13 @@
 /**
  * The ledger in a SQL database. The same questions are put to SQLite and Postgres.
  */
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as Migrator from "effect/sql/Migrator"
 import { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Fragment, Identifier } from "effect/sql/Statement"
+import { apart } from "../../core/internal/sqlApart.ts"
 import { MicroUsd } from "../../core/Money.ts"
 import {
   type Condition,
@@ -80,11 +80,8 @@ const write = ({ attempts, dialect, operations, sql }: Database, entries: Readon
     insert(operations, operationColumns, entries.map(operationRow)),
     insert(attempts, attemptColumns, entries.flatMap(attemptRows))
   ))
-  // Not in a transaction of whoever flushes: what is written stays so when that is rolled back.
-  return Effect.updateContext(
-    Effect.asVoid(transaction),
-    (context: Context.Context<never>): Context.Context<never> => Context.omit(sql.transactionService)(context)
-  )
+  // Whoever flushes may be in a transaction, and roll it back.
+  return apart(sql)(Effect.asVoid(transaction))
 }
 
 /** The stretches of time that are asked about, as a table. */
@@ -155,8 +152,9 @@ type Row<Column extends string, Text extends string = never> =
 const counted = {
   requests: "count(a.n)",
   cost: "coalesce(sum(a.cost_micro_usd), 0)",
-  unpriced: "count(a.input_uncached) - count(a.cost_micro_usd)",
-  unmetered: "count(a.n) - count(a.input_uncached)",
+  estimated: "coalesce(sum(a.cost_estimated), 0)",
+  unpriced: "count(CASE WHEN a.cost_micro_usd IS NULL THEN a.input_uncached END)",
+  unmetered: "count(CASE WHEN a.cost_micro_usd IS NULL AND a.input_uncached IS NULL THEN a.n END)",
   uncached: "coalesce(sum(a.input_uncached), 0)",
   cache_read: "coalesce(sum(a.input_cache_read), 0)",
   cache_write: "coalesce(sum(a.input_cache_write), 0)",
@@ -209,6 +207,7 @@ const spend = (
         operations: Number(row.operations),
         requests: Number(row.requests),
         cost: MicroUsd.make(Number(row.cost)),
+        estimated: Number(row.estimated),
         unpriced: Number(row.unpriced),
         unmetered: Number(row.unmetered),
         usage: {

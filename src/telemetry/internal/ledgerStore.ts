@@ -9,16 +9,14 @@ import type * as Receipt from "../../core/Receipt.ts"
 import * as Usage from "../../core/Usage.ts"
 
 /**
- * One operation as the ledger has it: its receipt and what its requests cost.
+ * One operation as the ledger has it.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Entry {
-  /** The receipt, as it was closed. */
+  /** The receipt, as it was closed, and with what its `attempts` cost, where that is known. */
   readonly receipt: Receipt.Receipt
-  /** What each of its `attempts` cost; `undefined` where that is not known. */
-  readonly costs: ReadonlyArray<Money.MicroUsd | undefined>
 }
 
 /**
@@ -85,11 +83,16 @@ export interface Grouping {
  * @since 0.1.0
  */
 export interface Sums {
-  /** What the requests cost whose price is known. */
+  /** What the requests cost of which that is known, those included of which it is `estimated`. */
   readonly cost: Money.MicroUsd
+  /** Requests that do not say what they used, and whose `cost` is the most that it can be, since `Budget.enforce` kept account of them. */
+  readonly estimated: number
   /** Requests that say what they used, of which the price is not known: `cost` leaves them out. */
   readonly unpriced: number
-  /** Requests that do not say what they used: most of them were refused. `cost` and `usage` leave them out. */
+  /**
+   * Requests that do not say what they used, and of which nobody kept account: most of them were refused. `cost` and `usage` leave them
+   * out.
+   */
   readonly unmetered: number
   /** Their tokens. */
   readonly usage: Required<Usage.Usage>
@@ -204,21 +207,24 @@ export class LedgerStore extends Context.Service<LedgerStore, {
 
 export const noSums: Sums = {
   cost: Money.zero,
+  estimated: 0,
   unpriced: 0,
   unmetered: 0,
   usage: { ...Usage.zero, inputCacheWrite1h: 0 }
 }
 
 /** What a request adds. */
-export const sumsOf = (usage: Usage.Usage | undefined, cost: Money.MicroUsd | undefined): Sums => ({
+export const sumsOf = ({ cost, costEstimated, usage }: Receipt.Attempt): Sums => ({
   cost: cost ?? Money.zero,
+  estimated: costEstimated === true ? 1 : 0,
   unpriced: usage !== undefined && cost === undefined ? 1 : 0,
-  unmetered: usage === undefined ? 1 : 0,
+  unmetered: usage === undefined && cost === undefined ? 1 : 0,
   usage: { ...noSums.usage, ...usage }
 })
 
 export const addSums = (self: Sums, that: Sums): Sums => ({
   cost: Money.add(self.cost, that.cost),
+  estimated: self.estimated + that.estimated,
   unpriced: self.unpriced + that.unpriced,
   unmetered: self.unmetered + that.unmetered,
   usage: { ...noSums.usage, ...Usage.add(self.usage, that.usage) }

@@ -8,6 +8,7 @@ import type { Fragment, Identifier } from "effect/sql/Statement"
 import { MicroUsd } from "../../core/Money.ts"
 import type * as Receipt from "../../core/Receipt.ts"
 import * as Usage from "../../core/Usage.ts"
+import { withCost } from "./ledgerEntry.ts"
 import { type Entry, promptVersionTag } from "./ledgerStore.ts"
 
 export interface Database {
@@ -87,7 +88,8 @@ export const attemptColumns = {
   input_cache_write_1h: ["integer"],
   output_text: ["integer"],
   output_reasoning: ["integer"],
-  cost_micro_usd: ["integer"]
+  cost_micro_usd: ["integer"],
+  cost_estimated: ["integer", required]
 } as const satisfies Columns
 
 export const create = (database: Database): Effect.Effect<void, SqlError> => {
@@ -136,7 +138,7 @@ export const operationRow = ({ receipt }: Entry): Row<typeof operationColumns> =
   }
 }
 
-export const attemptRows = ({ costs, receipt }: Entry): ReadonlyArray<Row<typeof attemptColumns>> =>
+export const attemptRows = ({ receipt }: Entry): ReadonlyArray<Row<typeof attemptColumns>> =>
   receipt.attempts.map((attempt, n) => {
     const { usage } = attempt
     return {
@@ -156,7 +158,8 @@ export const attemptRows = ({ costs, receipt }: Entry): ReadonlyArray<Row<typeof
       input_cache_write_1h: usage?.inputCacheWrite1h ?? null,
       output_text: usage?.outputText ?? null,
       output_reasoning: usage?.outputReasoning ?? null,
-      cost_micro_usd: costs[n] ?? null
+      cost_micro_usd: attempt.cost ?? null,
+      cost_estimated: attempt.costEstimated === true ? 1 : 0
     }
   })
 
@@ -171,26 +174,29 @@ export const entryOf = (rows: readonly [Found, ...Array<Found>]): Entry => {
   // Only columns that may be missing are.
   const number = (value: string | number | null) => Number(value)
   const text = (value: string | number | null) => String(value)
-  const requests = rows.flatMap((found) => found.a_n === null ? [] : [found])
-  const attempts = requests.map((found): Receipt.Attempt => ({
-    provider: text(found.a_provider),
-    model: text(found.a_model),
-    ...given("servedModel", found.a_served_model, text),
-    startMillis: number(found.a_start_ms),
-    durationMillis: number(found.a_duration_ms),
-    ...given("firstPartMillis", found.a_first_part_ms, number),
-    outcome: text(found.a_outcome),
-    ...given("usage", found.a_input_uncached, (inputUncached): Usage.Usage => ({
-      inputUncached: number(inputUncached),
-      inputCacheRead: number(found.a_input_cache_read),
-      inputCacheWrite: number(found.a_input_cache_write),
-      ...given("inputCacheWrite1h", found.a_input_cache_write_1h, number),
-      outputText: number(found.a_output_text),
-      outputReasoning: number(found.a_output_reasoning)
-    }))
-  }))
+  const attempts = rows.flatMap((found): ReadonlyArray<Receipt.Attempt> =>
+    found.a_n === null ? [] : [{
+      provider: text(found.a_provider),
+      model: text(found.a_model),
+      ...given("servedModel", found.a_served_model, text),
+      startMillis: number(found.a_start_ms),
+      durationMillis: number(found.a_duration_ms),
+      ...given("firstPartMillis", found.a_first_part_ms, number),
+      outcome: text(found.a_outcome),
+      ...given("usage", found.a_input_uncached, (inputUncached): Usage.Usage => ({
+        inputUncached: number(inputUncached),
+        inputCacheRead: number(found.a_input_cache_read),
+        inputCacheWrite: number(found.a_input_cache_write),
+        ...given("inputCacheWrite1h", found.a_input_cache_write_1h, number),
+        outputText: number(found.a_output_text),
+        outputReasoning: number(found.a_output_reasoning)
+      })),
+      ...given("cost", found.a_cost_micro_usd, (cost) => MicroUsd.make(number(cost))),
+      ...(number(found.a_cost_estimated) === 1 ? { costEstimated: true } : undefined)
+    }]
+  )
   return {
-    receipt: {
+    receipt: withCost({
       operationId: text(row.operation_id),
       attribution: {
         ...given("user", row.user_id, text),
@@ -210,10 +216,7 @@ export const entryOf = (rows: readonly [Found, ...Array<Found>]): Entry => {
       events: JSON.parse(text(row.events)) as ReadonlyArray<Receipt.Event>,
       usage: attempts.reduce((sum, { usage }) => usage === undefined ? sum : Usage.add(sum, usage), Usage.zero),
       timings: { ...given("firstPartMillis", row.first_part_ms, number), totalMillis: number(row.total_ms) }
-    },
-    costs: requests.map(({ a_cost_micro_usd }) =>
-      a_cost_micro_usd === null ? undefined : MicroUsd.make(number(a_cost_micro_usd))
-    )
+    })
   }
 }
 

@@ -3,6 +3,7 @@
  */
 import { Money, type Receipt, Usage } from "effect-bulwark"
 import type { Ledger } from "effect-bulwark/telemetry"
+import { withCost } from "../../../src/telemetry/internal/ledgerEntry.ts"
 
 export const usage = (uncached: number, text: number, more?: Partial<Usage.Usage>): Usage.Usage => ({
   ...Usage.zero,
@@ -28,13 +29,15 @@ export const entry = (
   attempts: ReadonlyArray<{ readonly attempt: Receipt.Attempt; readonly cost?: number }>,
   more?: Partial<Receipt.Receipt>
 ): Ledger.Entry => ({
-  receipt: {
+  receipt: withCost({
     operationId,
     startedAt,
     attribution: {},
     outcome: "success",
     degraded: false,
-    attempts: attempts.map(({ attempt }) => attempt),
+    attempts: attempts.map(({ attempt, cost }) =>
+      cost === undefined ? attempt : { ...attempt, cost: Money.MicroUsd.make(cost) }
+    ),
     events: [],
     usage: attempts.reduce(
       (sum, { attempt: { usage } }) => usage === undefined ? sum : Usage.add(sum, usage),
@@ -42,6 +45,5 @@ export const entry = (
     ),
     timings: { totalMillis: 100 },
     ...more
-  },
-  costs: attempts.map(({ cost }) => cost === undefined ? undefined : Money.MicroUsd.make(cost))
+  })
 })
