@@ -1,0 +1,6 @@
+/**
+ * Prompts that are deployed, tested and rolled back like code.
+ *
+ * @since 0.1.0
+ */
+export * as PromptVersion from "./PromptVersion.ts"
