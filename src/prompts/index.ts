@@ -3,4 +3,5 @@
  *
  * @since 0.1.0
  */
+export * as PromptStore from "./PromptStore.ts"
 export * as PromptVersion from "./PromptVersion.ts"
