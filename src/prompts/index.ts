@@ -4,4 +4,5 @@
  * @since 0.1.0
  */
 export * as PromptStore from "./PromptStore.ts"
+export * as PromptTemplate from "./PromptTemplate.ts"
 export * as PromptVersion from "./PromptVersion.ts"

@@ -136,8 +136,11 @@ class Capture extends Liquid.CaptureTag {
   }
 }
 
+/** Finds a fragment by its name. */
+export type Fragments = (name: string) => ReadonlyArray<Liquid.Template> | undefined
+
 /** The fragments of the template that is being parsed, which is one step. */
-let fragments: ReadonlyMap<string, ReadonlyArray<Liquid.Template>> = new Map()
+let fragments: Fragments = () => undefined
 
 /** `{% include "tone" %}`: a fragment in the scope of the template. Its name is known when the template is parsed. */
 class Include extends Liquid.Tag {
@@ -149,7 +152,7 @@ class Include extends Liquid.Tag {
     if (name === null) {
       throw new NoFragment("`include` takes the name of a fragment in quotes and nothing else")
     }
-    const templates = fragments.get(name[1] ?? name[2] ?? "")
+    const templates = fragments(name[1] ?? name[2] ?? "")
     if (templates === undefined) {
       throw new NoFragment("`include` names a fragment that is not under `includes`")
     }
@@ -188,10 +191,7 @@ only(engine.tags, tags)
 only(engine.filters, filters)
 
 /** Parses a template. Throws what the engine does. */
-export const parse = (
-  text: string,
-  includes: ReadonlyMap<string, ReadonlyArray<Liquid.Template>>
-): ReadonlyArray<Liquid.Template> => {
+export const parse = (text: string, includes: Fragments): ReadonlyArray<Liquid.Template> => {
   const outer = fragments
   fragments = includes
   try {
