@@ -1,12 +1,11 @@
 /**
  * The tables of budgets in a SQL database, and how they are asked.
  */
-import * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
+import type * as Effect from "effect/Effect"
 import type { SqlClient } from "effect/sql/SqlClient"
-import { SqlError, UnknownError } from "effect/sql/SqlError"
+import type { SqlError } from "effect/sql/SqlError"
 import type { Identifier } from "effect/sql/Statement"
+import { apart as runApart } from "../../sqlite/internal/apart.ts"
 import type { Reservation } from "./store.ts"
 import { type Home, pendingForgottenAt, slotForgottenAt } from "./storeHome.ts"
 
@@ -55,39 +54,5 @@ export const pendingForget = (reservation: Reservation, now: number, remember: n
 /** Never is NULL. */
 const orNull = (time: number): number | null => time === Infinity ? null : time
 
-/**
- * Runs a step on its own: the caller's transaction is not its own, since what was spent stays spent when that is rolled back, and who
- * gives up waiting goes at once, while a driver takes its time to withdraw the question from a server that does not answer.
- */
-export const apart = (sql: SqlClient) => {
-  const shared = sql.onDialectOrElse({ sqlite: () => true, orElse: () => false })
-  return <A, E>(step: Effect.Effect<A, E>): Effect.Effect<A, E | SqlError> =>
-    Effect.uninterruptibleMask((restore) =>
-      Effect.withFiber((fiber): Effect.Effect<A, E | SqlError> => {
-        if (shared && Context.getOption(fiber.context, sql.transactionService)._tag === "Some") {
-          // It would wait for the transaction around it, which waits for it.
-          return Effect.fail(
-            new SqlError({
-              reason: new UnknownError({
-                cause: undefined,
-                message: "Budgets cannot be asked inside a transaction of a client that has a single connection"
-              })
-            })
-          )
-        }
-        return Effect.flatMap(
-          Effect.forkDetach(
-            Effect.updateContext(
-              step,
-              (context: Context.Context<never>) => Context.omit(sql.transactionService)(context)
-            ),
-            {
-              startImmediately: true
-            }
-          ),
-          (running) =>
-            Effect.onInterrupt(restore(Fiber.join(running)), () => Effect.sync(() => running.interruptUnsafe()))
-        )
-      })
-    )
-}
+/** Runs a step on its own: what was spent stays spent when a transaction around it is rolled back. */
+export const apart = (sql: SqlClient) => runApart(sql, "Budgets")
