@@ -276,7 +276,7 @@ const canonical = (value: unknown): string => {
   return `{${
     Object.entries(value)
       .filter(([, inner]) => inner !== undefined)
-      .sort(([one], [other]) => one < other ? -1 : 1)
+      .toSorted(([one], [other]) => one < other ? -1 : 1)
       .map(([key, inner]) => `${JSON.stringify(key)}:${canonical(inner)}`)
       .join(",")
   }}`

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+export * as PromptRegistry from "./PromptRegistry.ts"
 export * as PromptStore from "./PromptStore.ts"
 export * as PromptTemplate from "./PromptTemplate.ts"
 export * as PromptVersion from "./PromptVersion.ts"

@@ -21,7 +21,7 @@ import type { Content } from "../PromptVersion.ts"
 import { type Compiled, type Fault } from "./promptCompile.ts"
 import { type Definition, misfits } from "./promptFit.ts"
 import { choose, Serving, type Wanted } from "./registrySnapshot.ts"
-import { PromptStore, PromptStoreError, type Snapshot } from "./store.ts"
+import { type PromptStore, PromptStoreError, type Snapshot } from "./store.ts"
 import { describeIssue } from "./storeHome.ts"
 import type { Bounds } from "./templateEngine.ts"
 import { plain } from "./templateValues.ts"
@@ -72,7 +72,7 @@ export class Prompts {
 
   private readonly reading = Effect.suspend(() => {
     const { bounds, store } = this.options
-    const read = Effect.flatMap(this.inTime("snapshot", store.snapshot), (snapshot) => {
+    const read = Effect.flatMap(this.inTime("snapshot", withoutDefects(store.snapshot)), (snapshot) => {
       if (snapshot === this.serving.source) return Effect.void
       return Clock.clockWith((clock) =>
         Effect.map(Serving.build(snapshot, this.serving, clock.currentTimeMillisUnsafe(), bounds), (serving) => {
@@ -113,6 +113,10 @@ export class Prompts {
       this.options.store.changes,
       () => Effect.ignore(Effect.retry(this.load, again))
     )
+  ).pipe(
+    Effect.catchCause((cause) => reportUnhandled("PromptRegistry could not follow its store, and tries again", cause)),
+    Effect.repeat(Schedule.spaced("30 seconds")),
+    Effect.asVoid
   )
 
   /** What is wrong with a version, by a definition. It is looked at once. */
@@ -164,6 +168,10 @@ export class Prompts {
     })
   }
 }
+
+/** Whoever follows a store goes on, whatever is wrong with it. */
+const withoutDefects = (snapshot: PromptStore["Service"]["snapshot"]): PromptStore["Service"]["snapshot"] =>
+  Effect.catchDefect(snapshot, (cause) => Effect.fail(new PromptStoreError({ operation: "snapshot", cause })))
 
 /** Ever longer, up to half a minute. */
 const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("30 seconds")])
