@@ -8,7 +8,7 @@ import { Draft, format, type PromptVersion } from "../PromptVersion.ts"
 import { compile, type Fault } from "./promptCompile.ts"
 import type { AnyHandle } from "./registryHandle.ts"
 import type { Prompts } from "./registryPrompts.ts"
-import { type LabelEvent, type LabelMove, PromptConflict, PromptRefused, type PromptStoreError } from "./store.ts"
+import { type LabelEvent, type LabelMove, type PromptConflict, PromptRefused, type PromptStoreError } from "./store.ts"
 import { describeIssue } from "./storeHome.ts"
 
 /**

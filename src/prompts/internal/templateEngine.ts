@@ -24,62 +24,13 @@ const tags = [
  * None that depends on the time, a zone, a locale or chance (`date`, `sample`), none that reads an expression out of a text (`where_exp`,
  * `find`), and none whose work grows faster than its input.
  */
-const filters = [
-  ...[
-    "abs",
-    "at_least",
-    "at_most",
-    "ceil",
-    "divided_by",
-    "floor",
-    "minus",
-    "modulo",
-    "plus",
-    "round",
-    "times",
-    "to_integer"
-  ],
-  ...[
-    "append",
-    "capitalize",
-    "downcase",
-    "lstrip",
-    "normalize_whitespace",
-    "number_of_words",
-    "prepend",
-    "remove",
-    "remove_first"
-  ],
-  ...[
-    "remove_last",
-    "replace",
-    "replace_first",
-    "replace_last",
-    "rstrip",
-    "split",
-    "squish",
-    "strip",
-    "strip_newlines",
-    "truncate"
-  ],
-  ...["truncatewords", "upcase", "escape", "escape_once", "xml_escape"],
-  ...[
-    "array_to_sentence_string",
-    "compact",
-    "concat",
-    "first",
-    "join",
-    "last",
-    "map",
-    "push",
-    "reverse",
-    "size",
-    "slice",
-    "sort"
-  ],
-  ...["sort_natural", "sum", "uniq", "unshift"],
-  ...["default", "json"]
-]
+const filters = `
+  abs at_least at_most ceil divided_by floor minus modulo plus round times to_integer append capitalize downcase
+  lstrip normalize_whitespace number_of_words prepend remove remove_first remove_last replace replace_first
+  replace_last rstrip split squish strip strip_newlines truncate truncatewords upcase escape escape_once xml_escape
+  array_to_sentence_string compact concat first join last map push reverse size slice sort sort_natural sum uniq
+  unshift default json
+`.trim().split(/\s+/)
 
 export interface Bounds {
   /** The longest text of a template, in characters. */
