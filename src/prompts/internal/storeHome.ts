@@ -343,5 +343,5 @@ export const remarks = <K extends string>(
 /** Entries, in the order of their names. */
 export const byName = (entries: Iterable<Entry>): ReadonlyMap<string, Entry> =>
   new Map(
-    Array.from(entries, (entry) => [entry.name, entry] as const).sort(([one], [other]) => one < other ? -1 : 1)
+    Array.from(entries, (entry) => [entry.name, entry] as const).toSorted(([one], [other]) => one < other ? -1 : 1)
   )
