@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -31,6 +32,7 @@ import {
 import { makeFolder, makeHome as makeFilesHome, type Pin, pin } from "./internal/storeFiles.ts"
 import { watch } from "./internal/storeFilesWatch.ts"
 import { makeStore, outage } from "./internal/storeHome.ts"
+import { makeHome as makeLayeredHome, makeUpper } from "./internal/storeLayered.ts"
 import { makeHome as makeMemoryHome } from "./internal/storeMemory.ts"
 import { makeHome as makeSqlHome } from "./internal/storeSql.ts"
 
@@ -310,3 +312,82 @@ export const pinFiles = (
     Effect.flatMap(pin),
     Effect.mapError((error) => error._tag === "PromptRefused" ? error : outage("pin", error))
   )
+
+/**
+ * What becomes of the upper one of two stores.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface OverOptions {
+  /** How long the upper store may take to be opened when the layer is built, and to answer. Default: 5 seconds. */
+  readonly timeout?: Duration.Input | undefined
+  /** How long to wait before it is tried again to open an upper store that could not be opened. Default: 5 seconds. */
+  readonly reopenAfter?: Duration.Input | undefined
+}
+
+/**
+ * Lays a store over another: a database, in which prompts are published and rolled back, over the files that the application was shipped
+ * with.
+ *
+ * **Details**
+ *
+ * What is read is of both, prompt by prompt:
+ *
+ * - Versions of both are there. Of two with one number the upper one is served; where their contents differ, that is a {@link Problem}.
+ * - A label of the upper store wins. One that it does not have, or that was taken away from it, points to where the lower one says.
+ * - Experiments, scores and the history of labels are those of the upper store.
+ *
+ * What is written goes to the upper store. A version that is published has the number after the last one of both. A label that moves takes
+ * along the version that it points to: what the upper store points to is there, whatever the files of the next deployment are. When a label
+ * of the lower store is moved first, its history begins with where it was (`as shipped`), so that it can be moved back.
+ *
+ * The lower store must be there for the layer to be built; the upper one need not. While it is not there, or does not answer, what was last
+ * read of it is served, or the lower one alone; the snapshot says so in `staleSince` and in its problems, and whoever writes fails. It is
+ * opened as soon as it can be. The same holds for a lower store that goes away later.
+ *
+ * Throws a `RangeError` that names the option, where one is not legal.
+ *
+ * **Gotchas**
+ *
+ * A process that begins while the upper store is away serves the labels that it was shipped with: a version that was rolled back in the
+ * upper store may be among them.
+ *
+ * A label that was moved in the upper store stays there: another place for it in the files of a later deployment changes nothing.
+ *
+ * **Example** (A database over files)
+ *
+ * ```ts
+ * import { NodeServices } from "@effect/platform-node"
+ * import { PromptStore } from "effect-bulwark/prompts"
+ * import { Sqlite } from "effect-bulwark/sqlite"
+ * import { Layer } from "effect"
+ *
+ * const store = PromptStore.layerOver(
+ *   PromptStore.layerSql().pipe(Layer.provide(Sqlite.layer({ filename: "prompts.db" }))),
+ *   PromptStore.layerFiles({ directory: "prompts" }).pipe(Layer.provide(NodeServices.layer))
+ * )
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerOver = <E, R, E2, R2>(
+  upper: Layer.Layer<PromptStore, E, R>,
+  lower: Layer.Layer<PromptStore, E2, R2>,
+  options?: OverOptions
+): Layer.Layer<PromptStore, E2, R | R2> => {
+  const settings = {
+    timeout: positive("layerOver: `timeout`", options?.timeout ?? "5 seconds"),
+    reopenAfter: positive("layerOver: `reopenAfter`", options?.reopenAfter ?? "5 seconds")
+  }
+  const open = <E, R>(layer: Layer.Layer<PromptStore, E, R>) => Effect.map(Layer.build(layer), Context.get(PromptStore))
+  return Layer.effect(
+    PromptStore,
+    Effect.gen(function*() {
+      const below = yield* open(lower)
+      const above = yield* makeUpper(open(upper), settings)
+      return makeStore(yield* makeLayeredHome(above, below))
+    })
+  )
+}
