@@ -94,7 +94,7 @@ export const makeStore = (home: Home): PromptStore["Service"] =>
     score: (scores) =>
       scores.length === 0 ? Effect.void : Effect.flatMap(
         legal("score", scores[0]!.prompt.name, scoresOf, scores),
-        () => refusable("score", home.score(scores))
+        (scores) => refusable("score", home.score(scores))
       ),
     scores: ({ limit = 1_000, ...query }) =>
       Number.isSafeInteger(limit) && limit >= 1
@@ -192,8 +192,11 @@ const ScoreRecord = Schema.Struct({
   comment: Schema.optional(Remark)
 })
 
-const draftOf = Schema.decodeUnknownEffect(Small(Version.Draft))
-const versionOf = Schema.decodeUnknownEffect(Small(Version.PromptVersion))
+// A field of a version that nobody knows is one that somebody misspelt.
+const exactly = { onExcessProperty: "error" } as const
+
+const draftOf = Schema.decodeUnknownEffect(Small(Version.Draft), exactly)
+const versionOf = Schema.decodeUnknownEffect(Small(Version.PromptVersion), exactly)
 const moveOf = Schema.decodeUnknownEffect(Move)
 const saveOf = Schema.decodeUnknownEffect(Save)
 const scoresOf = Schema.decodeUnknownEffect(Schema.Array(ScoreRecord))
@@ -201,10 +204,10 @@ const scoresOf = Schema.decodeUnknownEffect(Schema.Array(ScoreRecord))
 const legal = <A>(
   operation: Operation,
   name: unknown,
-  decode: (input: unknown, options: { readonly onExcessProperty: "error" }) => Effect.Effect<A, Schema.SchemaError>,
+  decode: (input: unknown) => Effect.Effect<A, Schema.SchemaError>,
   input: unknown
 ): Effect.Effect<A, PromptRefused> =>
-  Effect.mapError(decode(input, { onExcessProperty: "error" }), ({ issue }) =>
+  Effect.mapError(decode(input), ({ issue }) =>
     new PromptRefused({
       operation,
       reason: "Invalid",
@@ -343,5 +346,5 @@ export const remarks = <K extends string>(
 /** Entries, in the order of their names. */
 export const byName = (entries: Iterable<Entry>): ReadonlyMap<string, Entry> =>
   new Map(
-    Array.from(entries, (entry) => [entry.name, entry] as const).sort(([one], [other]) => one < other ? -1 : 1)
+    Array.from(entries, (entry) => [entry.name, entry] as const).toSorted(([one], [other]) => one < other ? -1 : 1)
   )

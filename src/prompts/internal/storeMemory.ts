@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as PubSub from "effect/PubSub"
 import * as Stream from "effect/Stream"
-import { type PromptVersion } from "../PromptVersion.ts"
+import type { PromptVersion } from "../PromptVersion.ts"
 import type { Entry, ExperimentRecord, LabelEvent, Score, ScoreQuery, ScoreTotal, Snapshot } from "./store.ts"
 import { byName, type Home, moving, publishing, remarks, saving, taken, untouched } from "./storeHome.ts"
 
@@ -171,7 +171,7 @@ class MemoryHome implements Home {
     Effect.sync(() =>
       Array.from(this.kept.values())
         .filter(asking(query))
-        .sort((one, other) => other.at - one.at || (one.id < other.id ? -1 : 1))
+        .toSorted((one, other) => other.at - one.at || (one.id < other.id ? -1 : 1))
         .slice(0, limit)
     )
 
@@ -195,7 +195,7 @@ export const signals = (pubsub: PubSub.PubSub<void>): Stream.Stream<void> =>
   ))
 
 const versionsOf = (prompt: Prompt | undefined): ReadonlyArray<PromptVersion> =>
-  Array.from(prompt?.versions.values() ?? []).sort((one, other) => one.version - other.version)
+  Array.from(prompt?.versions.values() ?? []).toSorted((one, other) => one.version - other.version)
 
 const entryOf = (prompt: Prompt): Entry => ({
   name: prompt.name,
@@ -203,7 +203,7 @@ const entryOf = (prompt: Prompt): Entry => ({
   labels: new Map(prompt.labels),
   experiments: new Map(
     Array.from(prompt.experiments, ([id, records]) => [id, records.at(-1)!] as const)
-      .sort(([one], [other]) => one < other ? -1 : 1)
+      .toSorted(([one], [other]) => one < other ? -1 : 1)
   )
 })
 
@@ -235,7 +235,7 @@ const totals = (scores: ReadonlyArray<Score>): ReadonlyArray<ScoreTotal> =>
         most: values.reduce((one, other) => Math.max(one, other))
       }
     }
-  ).sort(inOrder)
+  ).toSorted(inOrder)
 
 /** By version, then by what it was tried in, then by measure. */
 export const inOrder = (one: ScoreTotal, other: ScoreTotal): number => {

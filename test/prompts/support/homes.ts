@@ -44,6 +44,11 @@ export const shared: ReadonlyArray<Home> = [
     name: "Postgres",
     describe: Postgres.describePostgres,
     place: Effect.map(Postgres.schema, (schema) => ({ home: "postgres", schema }))
+  },
+  {
+    name: "SQLite over files",
+    describe,
+    place: Effect.map(folder, (directory) => ({ home: "layered", filename: join(directory, "prompts.db"), directory }))
   }
 ]
 

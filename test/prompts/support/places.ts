@@ -1,6 +1,7 @@
 /**
  * Where a store may be, as data that another process can be told.
  */
+import { NodeServices } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
 import { Layer } from "effect"
 import { PromptStore } from "effect-bulwark/prompts"
@@ -11,6 +12,8 @@ export type Place =
   | { readonly home: "memory" }
   | { readonly home: "sqlite"; readonly filename: string }
   | { readonly home: "postgres"; readonly schema: string }
+  /** A database over a folder of files. */
+  | { readonly home: "layered"; readonly filename: string; readonly directory: string }
 
 /** A store of its own in a place: one more client, as another process would be. */
 export const layerOf = (
@@ -36,6 +39,12 @@ export const layerOf = (
           })
         ),
         Layer.orDie
+      )
+    case "layered":
+      return PromptStore.layerOver(
+        layerOf({ home: "sqlite", filename: place.filename }, options),
+        PromptStore.layerFiles({ directory: place.directory }).pipe(Layer.provide(NodeServices.layer), Layer.orDie),
+        { timeout: "60 seconds" }
       )
   }
 }
