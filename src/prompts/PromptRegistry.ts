@@ -207,7 +207,7 @@ export class PromptRegistry extends Context.Service<PromptRegistry, {
 export interface Options {
   /** How much templates may be and do. */
   readonly bounds?: Bounds | undefined
-  /** How long the store may take to answer. Default: 5 seconds. */
+  /** How long the store may take to answer; longer than what a store in layers waits for the upper one. Default: 10 seconds. */
   readonly storeTimeout?: Duration.Input | undefined
   /**
    * What becomes of a program that starts while the store is out: it fails to (`fail`, the default), or it starts without prompts, calls
@@ -244,7 +244,7 @@ export const layer: {
   (options?: Options): Layer.Layer<PromptRegistry, PromptStoreError, PromptStore>
 } = (options: Options = {}): Layer.Layer<PromptRegistry, never, PromptStore> => {
   const bounds = boundsOf(options.bounds)
-  const storeTimeout = Duration.toMillis(Duration.fromInputUnsafe(options.storeTimeout ?? "5 seconds"))
+  const storeTimeout = Duration.toMillis(Duration.fromInputUnsafe(options.storeTimeout ?? "10 seconds"))
   if (!(storeTimeout > 0 && Number.isFinite(storeTimeout))) {
     throw new RangeError(
       `PromptRegistry.layer: storeTimeout must be finite and longer than zero, got ${storeTimeout} ms`

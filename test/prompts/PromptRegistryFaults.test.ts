@@ -289,6 +289,40 @@ describe("a store that is out", () => {
       }).pipe(Effect.provide(allowing.layer))
     }))
 
+  it.effect("over what was shipped starts with that, marked, and is made up for when it is back", () =>
+    Effect.gen(function*() {
+      const { behind, down, store } = faulty()
+      const shipped = Layer.effect(
+        PromptStore.PromptStore,
+        Effect.tap(PromptStore.PromptStore, (store) => put(store, "shipped {{ document }}"))
+      ).pipe(Layer.provide(Layer.fresh(PromptStore.layerMemory)))
+      down.current = Effect.never
+      const layer = PromptRegistry.layer().pipe(
+        Layer.provide(PromptStore.layerOver(store, shipped)),
+        Layer.provideMerge(behind)
+      )
+      const starting = yield* Effect.forkChild(
+        Effect.gen(function*() {
+          const said = Effect.map(PromptRegistry.render(summarize, { document: "x" }), ({ prompt }) => texts(prompt)[0])
+          assert.strictEqual(yield* said, "user: shipped x")
+          assert.isDefined((yield* PromptRegistry.status).staleSince)
+          down.current = Effect.void
+          yield* TestClock.adjust("1 minute")
+          assert.isUndefined((yield* PromptRegistry.status).staleSince)
+          assert.include((yield* failureOf(PromptRegistry.rollback(summarize))).message, "no other version before")
+          const { version } = yield* PromptRegistry.publish(summarize, { user: "better {{ document }}" })
+          assert.strictEqual(version, 2)
+          yield* PromptRegistry.label(summarize, { label: "production", version })
+          assert.strictEqual(yield* said, "user: better x")
+          yield* PromptRegistry.rollback(summarize)
+          assert.strictEqual(yield* said, "user: shipped x")
+        }).pipe(Effect.provide(layer)),
+        { startImmediately: true }
+      )
+      yield* TestClock.adjust("5 seconds")
+      yield* Fiber.join(starting)
+    }))
+
   it.effect("in part is marked as the store marks it", () => {
     const { behind } = open()
     const stale = Layer.effect(

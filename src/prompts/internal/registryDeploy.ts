@@ -136,9 +136,11 @@ export const rollback = (
   Effect.gen(function*() {
     const { store } = prompts.options
     const name = typeof prompt === "string" ? prompt : prompt.name
-    const events = yield* prompts.inTime("history", store.history(name))
-    const current = events.findLast((event) => event.label === options.label)?.version
-    const version = options.to ?? trail(events, options.label).at(current === undefined ? -1 : -2)
+    yield* prompts.load
+    // Not where it was moved to last: it may be where the application was shipped with it.
+    const current = prompts.serving.source.prompts.get(name)?.labels.get(options.label)
+    const before = trail(yield* prompts.inTime("history", store.history(name)), options.label)
+    const version = options.to ?? before.at(before.at(-1) === current ? -2 : -1)
     if (version === undefined) {
       return yield* new PromptRefused({
         operation: "label",
