@@ -15,7 +15,7 @@ export class Serving {
   readonly source: Snapshot
   /** When it was read, in milliseconds since 1970. */
   readonly loadedAt: number
-  private readonly bounds: Bounds
+  readonly bounds: Bounds
   private readonly compiled = new Map<PromptVersion, Compilation>()
 
   constructor(source: Snapshot, loadedAt: number, bounds: Bounds) {
