@@ -138,7 +138,7 @@ describe("a call", () => {
     Effect.gen(function*() {
       const handle = PromptRegistry.define("encoded", {
         variables: Schema.Struct({
-          count: Schema.NumberFromString,
+          count: Schema.FiniteFromString,
           users: Schema.Array(Schema.Struct({ name: Schema.String })),
           kind: Schema.Literals(["a", "b"]),
           by: Schema.Record(Schema.String, Schema.Struct({ age: Schema.Int }))

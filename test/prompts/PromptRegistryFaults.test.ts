@@ -146,7 +146,7 @@ describe("deploys that end half-way", () => {
         Effect.gen(function*() {
           const { version } = yield* PromptRegistry.publish(summarize, { user: "two {{ document }}" })
           yield* Deferred.succeed(published, undefined)
-          yield* Effect.never
+          yield* Effect.sleep("1 day")
           yield* PromptRegistry.label(summarize, { label: "production", version })
         }),
         { startImmediately: true }
