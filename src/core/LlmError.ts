@@ -212,6 +212,8 @@ const toReason = (error: unknown): AiError.AiErrorReason => {
     case "InvalidRequest":
       return new AiError.InvalidRequestError({ parameter: error.parameter, description, metadata })
     case "ContextLengthExceeded":
+    case "PromptInvalid":
+    case "PromptNotFound":
       return new AiError.InvalidRequestError({ parameter: "prompt", description, metadata })
     case "ContentFiltered":
       return new AiError.ContentPolicyError({ description, metadata })

@@ -92,7 +92,8 @@ export {
   type Page,
   type Paging,
   /**
-   * The tag of an attribution that says which version of a prompt was used: `promptVersion`.
+   * The tag of an attribution that says which version of a prompt was used: `promptVersion`. A prompt of a registry stands on the receipt itself, and
+   * wins over it.
    *
    * @category attribution
    * @since 0.1.0

@@ -45,7 +45,9 @@ const plain: { readonly [E in LlmError.LlmError as E["_tag"]]: E } = {
     requested: 2
   }),
   UnknownPrice: new LlmError.UnknownPrice({ provider: "openai", model: "gpt-5-mini" }),
-  AllModelsExhausted: new LlmError.AllModelsExhausted({ failures: [], attempts: [] })
+  AllModelsExhausted: new LlmError.AllModelsExhausted({ failures: [], attempts: [] }),
+  PromptInvalid: new LlmError.PromptInvalid({ prompt: "greet", problems: [] }),
+  PromptNotFound: new LlmError.PromptNotFound({ prompt: "greet", wanted: { version: 1 }, labels: [] })
 }
 
 const isInterruptionCause = Schema.is(LlmError.InterruptionCause)
@@ -89,7 +91,9 @@ describe("the table of failures", () => {
       "InvalidRequest",
       "ContentFiltered",
       "ToolFailed",
-      "StoreUnavailable"
+      "StoreUnavailable",
+      "PromptInvalid",
+      "PromptNotFound"
     ])
   })
 
@@ -108,7 +112,9 @@ describe("the table of failures", () => {
       "StoreUnavailable",
       "BudgetExceeded",
       "UnknownPrice",
-      "AllModelsExhausted"
+      "AllModelsExhausted",
+      "PromptInvalid",
+      "PromptNotFound"
     ])
   })
 

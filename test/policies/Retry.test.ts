@@ -23,7 +23,9 @@ describe("which failures are retried", () => {
       "StoreUnavailable",
       "BudgetExceeded",
       "UnknownPrice",
-      "AllModelsExhausted"
+      "AllModelsExhausted",
+      "PromptInvalid",
+      "PromptNotFound"
     ].includes(tag)
   ) as Array<LlmError.ProviderError["_tag"]>
 

@@ -374,7 +374,9 @@ describe("a failure of an Llm that is served as a model", () => {
     AllModelsExhausted: "Overloaded",
     OutputTruncated: "MalformedResponse",
     InvalidOutput: "MalformedResponse",
-    ToolFailed: "InvalidRequest"
+    ToolFailed: "InvalidRequest",
+    PromptInvalid: "InvalidRequest",
+    PromptNotFound: "InvalidRequest"
   }
 
   for (const error of Object.values(full)) {

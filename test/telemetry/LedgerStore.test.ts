@@ -69,6 +69,33 @@ for (const home of homes) {
         assert.deepStrictEqual(yield* Ledger.find(), { entries: [unpriced, bare, rich], next: undefined })
       }))
 
+    it("knows the version of a prompt by the receipt, and else by the tag", (store) =>
+      Effect.gen(function*() {
+        const prompt = {
+          name: "summarize",
+          version: 3,
+          hash: "ab12",
+          label: "production",
+          experiment: "e",
+          variant: "b"
+        }
+        const tags = { promptVersion: "v7" }
+        const served = entry("op_served", hour, [], { prompt, attribution: { tags } })
+        const tagged = entry("op_tagged", 2 * hour, [], { attribution: { tags } })
+        yield* store.write([served, tagged, bare])
+        assert.deepStrictEqual((yield* Ledger.find()).entries, [bare, tagged, served])
+        const rows = yield* Ledger.spend({ from: 0, to: day, by: ["promptVersion"] })
+        assert.sameDeepMembers(rows.map(({ by, operations }) => [by.promptVersion, operations]), [
+          ["summarize@3", 1],
+          ["v7", 1],
+          [undefined, 1]
+        ])
+        const versions = yield* Ledger.find({ where: { promptVersion: ["summarize@3", "summarize@4"] } })
+        assert.deepStrictEqual(versions.entries, [served])
+        const byTag = yield* Ledger.find({ where: { tags } })
+        assert.deepStrictEqual(byTag.entries, [tagged, served])
+      }))
+
     it("has an operation once, however often it is written", (store) =>
       Effect.gen(function*() {
         yield* store.write([rich])

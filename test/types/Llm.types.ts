@@ -39,7 +39,7 @@ expectTypeOf(openai).toEqualTypeOf<Llm.Llm<LlmError.ProviderError, Anthropic>>()
 
 // ---- the table, as types ----
 expectTypeOf<LlmError.ExcludeFailsOver<LlmError.LlmError>["_tag"]>().toEqualTypeOf<
-  "InvalidRequest" | "ContentFiltered" | "ToolFailed" | "StoreUnavailable"
+  "InvalidRequest" | "ContentFiltered" | "ToolFailed" | "StoreUnavailable" | "PromptInvalid" | "PromptNotFound"
 >()
 
 const limited = openai.pipe(Llm.timeout({ total: "1 minute" }))

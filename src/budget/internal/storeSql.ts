@@ -9,8 +9,8 @@ import * as Migrator from "effect/sql/Migrator"
 import { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Fragment, Identifier } from "effect/sql/Statement"
-import { apart } from "../../core/internal/sqlApart.ts"
 import { reportUnhandled } from "../../policies/internal/reportUnhandled.ts"
+import { apart } from "../../sqlite/internal/apart.ts"
 import type { Hold } from "./store.ts"
 import { type Home, maxAmount } from "./storeHome.ts"
 import * as Postgres from "./storePostgres.ts"
@@ -43,7 +43,7 @@ export const makeHome = (
     yield* Effect.forkScoped(housekeeping(database, sql.literal(dialect.skipLocked)))
 
     const { adjust, finish, reserve } = dialect.makeSteps(database)
-    const run = apart(sql)
+    const run = apart(sql, "Budgets")
     return {
       reserve: (reservation) => run(reserve(reservation)),
       finish: (id, amounts) => run(finish(id, amounts)),

@@ -235,5 +235,23 @@ export const table = {
     aiReason: "InternalProviderError",
     meaning: "Every candidate of a fallback has failed; `failures` and `attempts` say how.",
     strategy: "Answer without a model, or tell the caller to come back later."
+  },
+  PromptInvalid: {
+    transient: false,
+    failsOver: false,
+    breaker: "ignore",
+    httpStatus: 500,
+    aiReason: "InvalidRequestError",
+    meaning: "The variables do not fit the prompt, or its version does not fit this program: nothing was sent.",
+    strategy: "Mend what `problems` names; roll the prompt back."
+  },
+  PromptNotFound: {
+    transient: false,
+    failsOver: false,
+    breaker: "ignore",
+    httpStatus: 500,
+    aiReason: "InvalidRequestError",
+    meaning: "There is no such version of the prompt, or nothing that the label points to: nothing was sent.",
+    strategy: "Publish a version and move the label to it."
   }
 } as const satisfies Record<string, Row>

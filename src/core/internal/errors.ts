@@ -567,6 +567,60 @@ export class UnknownPrice extends make<UnknownPrice>()("UnknownPrice", {
 }
 
 /**
+ * The variables do not fit the prompt, or the version that is served does not fit this program: nothing was sent. It never quotes a
+ * variable's value or what a prompt says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class PromptInvalid extends make<PromptInvalid>()("PromptInvalid", {
+  /** The name of the prompt. */
+  prompt: Schema.String,
+  /** The version that was to be used. */
+  version: Schema.optionalKey(Schema.Int),
+  /** What is wrong and where, one sentence each. */
+  problems: Schema.Array(Schema.String)
+}) {
+  override get message(): string {
+    const prompt = this.version === undefined ? this.prompt : `${this.prompt}@${this.version}`
+    return describe(this, { what: `the prompt ${prompt} cannot be used: ${this.problems.join("; ")}`, mend: undefined })
+  }
+}
+
+/**
+ * There is no such version of the prompt, or nothing that the label points to: nothing was sent.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class PromptNotFound extends make<PromptNotFound>()("PromptNotFound", {
+  /** The name of the prompt. */
+  prompt: Schema.String,
+  /** What was asked for: a label, several in order, or a version. */
+  wanted: Schema.Union([
+    Schema.Struct({ labels: Schema.Array(Schema.String) }),
+    Schema.Struct({ version: Schema.Int })
+  ]),
+  /** The labels that the prompt has. */
+  labels: Schema.Array(Schema.String)
+}) {
+  override get message(): string {
+    const wanted = "version" in this.wanted
+      ? `version ${this.wanted.version}`
+      : `version with the label ${this.wanted.labels.map((label) => JSON.stringify(label)).join(" or ")}`
+    const labels = this.labels.length === 0
+      ? "it has no labels"
+      : `it has the labels ${this.labels.map((label) => JSON.stringify(label)).join(", ")}`
+    return describe(this, {
+      what: `the prompt ${JSON.stringify(this.prompt)} has no ${wanted}`,
+      mend: "version" in this.wanted
+        ? "publish it, or ask for one that is there"
+        : `${labels}: publish a version, and move the label to it`
+    })
+  }
+}
+
+/**
  * A failure of one candidate among several.
  *
  * @category models
@@ -627,7 +681,7 @@ const nameOf = (failure: CandidateFailure): string =>
  * @category models
  * @since 0.1.0
  */
-export const LlmError = Schema.Union([...CandidateFailure.members, AllModelsExhausted])
+export const LlmError = Schema.Union([...CandidateFailure.members, AllModelsExhausted, PromptInvalid, PromptNotFound])
 
 /**
  * All failures of a call that Bulwark itself knows.

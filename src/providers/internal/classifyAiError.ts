@@ -200,6 +200,9 @@ const asProviderError = (error: LlmError.LlmError): LlmError.ProviderError => {
       return new LlmError.MalformedResponse({ ...within(error), problem: error.problem })
     case "ToolFailed":
       return new LlmError.InvalidRequest({ ...within(error), parameter: "tools", problem: error.problem })
+    case "PromptInvalid":
+    case "PromptNotFound":
+      return new LlmError.InvalidRequest({ ...within(error), parameter: "prompt", problem: "it cannot be made" })
     default:
       return error
   }

@@ -11,6 +11,7 @@ import {
   type Measuring,
   noSums,
   type Paging,
+  promptVersionOf,
   type RankedValue,
   rankOf,
   type Span,
@@ -150,6 +151,8 @@ const valueOf = (
     case "outcome":
     case "operationId":
       return receipt[field]
+    case "promptVersion":
+      return promptVersionOf(receipt)
     default: {
       const { tags = {} } = receipt.attribution
       const tag = tagOf(field)

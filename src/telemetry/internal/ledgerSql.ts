@@ -7,8 +7,8 @@ import * as Migrator from "effect/sql/Migrator"
 import { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Fragment, Identifier } from "effect/sql/Statement"
-import { apart } from "../../core/internal/sqlApart.ts"
 import { MicroUsd } from "../../core/Money.ts"
+import { apart } from "../../sqlite/internal/apart.ts"
 import {
   type Condition,
   type Dimension,
@@ -81,7 +81,7 @@ const write = ({ attempts, dialect, operations, sql }: Database, entries: Readon
     insert(attempts, attemptColumns, entries.flatMap(attemptRows))
   ))
   // Whoever flushes may be in a transaction, and roll it back.
-  return apart(sql)(Effect.asVoid(transaction))
+  return apart(sql, "The ledger")(Effect.asVoid(transaction))
 }
 
 /** The stretches of time that are asked about, as a table. */

@@ -20,7 +20,8 @@ export interface Entry {
 }
 
 /**
- * What spending is told apart by: `promptVersion` is the tag of that name, and `tag:team` is the tag `team`.
+ * What spending is told apart by: `promptVersion` is the prompt on the receipt (`summarize@3`) or, where there is none, the tag of that
+ * name, and `tag:team` is the tag `team`.
  *
  * @category models
  * @since 0.1.0
@@ -237,6 +238,14 @@ export const rankOf = (thousandths: number, count: number): number =>
 /** The tag that says which version of a prompt was used. */
 export const promptVersionTag = "promptVersion"
 
+/** Which version of a prompt was used: `summarize@3` where it came from a registry, else what the tag says. */
+export const promptVersionOf = ({ attribution: { tags }, prompt }: Receipt.Receipt): string | undefined =>
+  prompt !== undefined
+    ? `${prompt.name}@${prompt.version}`
+    : tags !== undefined && Object.hasOwn(tags, promptVersionTag)
+    ? tags[promptVersionTag]
+    : undefined
+
 /** The tag that a dimension or field stands for, if it is one. */
 export const tagOf = (field: Condition["field"]): string | undefined =>
-  field === "promptVersion" ? promptVersionTag : field.startsWith("tag:") ? field.slice("tag:".length) : undefined
+  field.startsWith("tag:") ? field.slice("tag:".length) : undefined

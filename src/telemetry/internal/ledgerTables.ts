@@ -6,10 +6,11 @@ import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Fragment, Identifier } from "effect/sql/Statement"
 import { MicroUsd } from "../../core/Money.ts"
+import type { PromptReference } from "../../core/PromptReference.ts"
 import type * as Receipt from "../../core/Receipt.ts"
 import * as Usage from "../../core/Usage.ts"
 import { withCost } from "./ledgerEntry.ts"
-import { type Entry, promptVersionTag } from "./ledgerStore.ts"
+import { type Entry, promptVersionOf } from "./ledgerStore.ts"
 
 export interface Database {
   /** Without the application's transformations of names. */
@@ -62,6 +63,7 @@ export const operationColumns = {
   feature: ["text"],
   request_id: ["text"],
   prompt_version: ["text"],
+  prompt: ["text"],
   tags: ["text"],
   provider: ["text"],
   model: ["text"],
@@ -126,7 +128,8 @@ export const operationRow = ({ receipt }: Entry): Row<typeof operationColumns> =
     tenant: attribution.tenant ?? null,
     feature: attribution.feature ?? null,
     request_id: attribution.requestId ?? null,
-    prompt_version: attribution.tags?.[promptVersionTag] ?? null,
+    prompt_version: promptVersionOf(receipt) ?? null,
+    prompt: receipt.prompt === undefined ? null : JSON.stringify(receipt.prompt),
     tags: attribution.tags === undefined ? null : JSON.stringify(attribution.tags),
     provider: receipt.provider ?? null,
     model: receipt.model ?? null,
@@ -206,6 +209,7 @@ export const entryOf = (rows: readonly [Found, ...Array<Found>]): Entry => {
         // JSON that was written from a receipt, here and below.
         ...given("tags", row.tags, (tags) => JSON.parse(text(tags)) as Record<string, string>)
       },
+      ...given("prompt", row.prompt, (prompt) => JSON.parse(text(prompt)) as PromptReference),
       startedAt: number(row.started_at),
       outcome: text(row.outcome),
       ...given("provider", row.provider, text),

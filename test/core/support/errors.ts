@@ -98,6 +98,18 @@ export const full: { readonly [E in LlmError.LlmError as E["_tag"]]: E } = {
       outcome: "TimedOut",
       usage
     }]
+  }),
+  PromptInvalid: new LlmError.PromptInvalid({
+    ...common,
+    prompt: "greet",
+    version: 3,
+    problems: ["\"name\" is missing"]
+  }),
+  PromptNotFound: new LlmError.PromptNotFound({
+    ...common,
+    prompt: "greet",
+    wanted: { labels: ["production"] },
+    labels: ["staging"]
   })
 }
 

@@ -1,5 +1,5 @@
 /**
- * What a store asks of a SQL database, whatever its caller is in the middle of.
+ * Asking a SQL database apart from whatever transaction is around.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -8,10 +8,10 @@ import type { SqlClient } from "effect/sql/SqlClient"
 import { SqlError, UnknownError } from "effect/sql/SqlError"
 
 /**
- * Runs a step on its own: the caller's transaction is not its own, since what was spent stays spent when that is rolled back, and who
+ * Runs a step on its own: the caller's transaction is not its own, since what was done stays done when that is rolled back, and who
  * gives up waiting goes at once, while a driver takes its time to withdraw the question from a server that does not answer.
  */
-export const apart = (sql: SqlClient) => {
+export const apart = (sql: SqlClient, what: string) => {
   const shared = sql.onDialectOrElse({ sqlite: () => true, orElse: () => false })
   return <A, E>(step: Effect.Effect<A, E>): Effect.Effect<A, E | SqlError> =>
     Effect.uninterruptibleMask((restore) =>
@@ -22,7 +22,7 @@ export const apart = (sql: SqlClient) => {
             new SqlError({
               reason: new UnknownError({
                 cause: undefined,
-                message: "A store cannot be asked inside a transaction of a client that has a single connection"
+                message: `${what} cannot be asked inside a transaction of a client that has a single connection`
               })
             })
           )
@@ -33,9 +33,7 @@ export const apart = (sql: SqlClient) => {
               step,
               (context: Context.Context<never>) => Context.omit(sql.transactionService)(context)
             ),
-            {
-              startImmediately: true
-            }
+            { startImmediately: true }
           ),
           (running) =>
             Effect.onInterrupt(restore(Fiber.join(running)), () => Effect.sync(() => running.interruptUnsafe()))

@@ -1,0 +1,73 @@
+/**
+ * The homes that prompts have, for the suites that each of them has to pass.
+ */
+import { describe, it } from "@effect/vitest"
+import { Context, Effect, Layer, type Scope } from "effect"
+import { PromptStore, type PromptVersion } from "effect-bulwark/prompts"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import * as Postgres from "../../support/postgres.ts"
+import { layerOf, type Place } from "./places.ts"
+
+export type Store = PromptStore.PromptStore["Service"]
+
+export interface Home {
+  readonly name: string
+  readonly describe: (title: string, suite: () => void) => void
+  /** A place that nobody else has, for as long as the scope lasts. */
+  readonly place: Effect.Effect<Place, never, Scope.Scope>
+}
+
+/** A folder of its own. */
+export const folder: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "bulwark-prompts-"))),
+  (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
+)
+
+/** A file of its own. */
+export const file: Effect.Effect<string, never, Scope.Scope> = Effect.map(
+  folder,
+  (folder) => join(folder, "prompts.db")
+)
+
+/** Those that only one process sees. */
+export const alone: ReadonlyArray<Home> = [
+  { name: "memory", describe, place: Effect.succeed({ home: "memory" }) },
+  { name: "SQLite in memory", describe, place: Effect.succeed({ home: "sqlite", filename: ":memory:" }) }
+]
+
+/** Those that processes share. */
+export const shared: ReadonlyArray<Home> = [
+  { name: "SQLite in a file", describe, place: Effect.map(file, (filename) => ({ home: "sqlite", filename })) },
+  {
+    name: "Postgres",
+    describe: Postgres.describePostgres,
+    place: Effect.map(Postgres.schema, (schema) => ({ home: "postgres", schema }))
+  },
+  {
+    name: "SQLite over files",
+    describe,
+    place: Effect.map(folder, (directory) => ({ home: "layered", filename: join(directory, "prompts.db"), directory }))
+  }
+]
+
+/** One more client of a place. */
+export const open = (place: Place, options?: PromptStore.SqlOptions): Effect.Effect<Store, never, Scope.Scope> =>
+  build(layerOf(place, options))
+
+export const build = <E>(layer: Layer.Layer<PromptStore.PromptStore, E>): Effect.Effect<Store, E, Scope.Scope> =>
+  Effect.map(Layer.build(layer), Context.get(PromptStore.PromptStore))
+
+/** A test with a store of its own, at time 0. */
+export const test =
+  (home: Home) => (title: string, body: (store: Store) => Effect.Effect<void, unknown, Scope.Scope>) =>
+    it.effect(title, () => Effect.flatMap(Effect.flatMap(home.place, open), body))
+
+export const content = (text: string): PromptVersion.Content => ({ messages: [{ role: "user", template: text }] })
+
+export const draft = (name: string, text: string, more?: Partial<PromptVersion.Draft>): PromptVersion.Draft => ({
+  name,
+  content: content(text),
+  ...more
+})
