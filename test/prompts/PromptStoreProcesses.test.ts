@@ -9,6 +9,9 @@ import { draft, open, shared } from "./support/homes.ts"
 import type { Place } from "./support/places.ts"
 import type { Job, Task } from "./support/worker.ts"
 
+/** How often a process is killed: each has to begin first, which takes most of the time. */
+const rounds = Number(process.env["BULWARK_TEST_ROUNDS"] ?? 2)
+
 const begin = (task: Task): Effect.Effect<ChildProcess & { readonly output: () => string }, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => {
@@ -55,14 +58,14 @@ for (const home of shared) {
         const place = yield* home.place
         const store = yield* open(place)
         const numbers = yield* Effect.forEach(
-          ["ada", "bob", "eve"],
+          ["ada", "bob"],
           (who) => run(place, { job: "publish", who, count: 15 }),
           { concurrency: "unbounded" }
         )
-        assert.deepStrictEqual(ascending(numbers.flat()), range(1, 45))
+        assert.deepStrictEqual(ascending(numbers.flat()), range(1, 30))
         const versions = yield* store.versions("a")
-        assert.deepStrictEqual(versions.map(({ version }) => version), range(1, 45))
-        assert.strictEqual(new Set(versions.map(({ hash }) => hash)).size, 45)
+        assert.deepStrictEqual(versions.map(({ version }) => version), range(1, 30))
+        assert.strictEqual(new Set(versions.map(({ hash }) => hash)).size, 30)
       }), 120_000)
 
     it.live("of two that move a label from one place, one does", () =>
@@ -78,7 +81,10 @@ for (const home of shared) {
         )
         assert.deepStrictEqual(ascending(made.flat()), range(2, 31))
         const history = yield* store.history("a")
-        assert.deepStrictEqual(history.map(({ sequence, version }) => [sequence, version]), range(1, 31).map((n) => [n, n]))
+        assert.deepStrictEqual(
+          history.map(({ sequence, version }) => [sequence, version]),
+          range(1, 31).map((n) => [n, n])
+        )
         assert.deepStrictEqual(history.slice(1).map(({ from }) => from), range(1, 30))
         for (const [n, who] of ["ada", "bob"].entries()) {
           assert.deepStrictEqual(
@@ -93,7 +99,7 @@ for (const home of shared) {
         const place = yield* home.place
         const store = yield* open(place)
         const said: Array<string> = []
-        for (let round = 0; round < 4; round++) {
+        for (let round = 0; round < rounds; round++) {
           const child = yield* begin({ place, job: { job: "rollout", who: `${round}` } })
           // At some step after so many: behind a version, or behind a label, or in the midst of either.
           while ((child.output().match(/published/g)?.length ?? 0) < 3 + round * 5) {
@@ -125,12 +131,15 @@ for (const home of shared) {
           const [, sequence, version] = line.split(" ").map(Number)
           assert.strictEqual(history[sequence! - 1]?.version, version)
         }
-        assert.isAtMost(versions.size - published.length, 4)
-        assert.isAtMost(history.length - labelled.length, 4)
+        assert.isAtMost(versions.size - published.length, rounds)
+        assert.isAtMost(history.length - labelled.length, rounds)
         // And it goes on.
         const { version } = yield* store.publish(draft("a", "afterwards"))
         assert.strictEqual(version, versions.size + 1)
-        assert.strictEqual((yield* store.label({ name: "a", label: "production", version })).sequence, history.length + 1)
+        assert.strictEqual(
+          (yield* store.label({ name: "a", label: "production", version })).sequence,
+          history.length + 1
+        )
       }), 120_000)
 
     it.live("hear of what others do", () =>

@@ -18,12 +18,16 @@ const pieces = (store: Store) =>
   Effect.map(store.snapshot, ({ prompts }) =>
     new Set(
       Array.from(prompts.get("a")!.versions.values()).flatMap(({ content }) =>
-        content.messages.flatMap(({ template }) => template.trim().split(" ")))
+        content.messages.flatMap(({ template }) => template.trim().split(" "))
+      )
     ))
 
 const lengthOf = (store: Store) =>
-  Effect.map(store.snapshot, ({ prompts }) =>
-    prompts.get("a")!.versions.get(1)!.content.messages.map(({ template }) => template.trim().split(" ").length))
+  Effect.map(
+    store.snapshot,
+    ({ prompts }) =>
+      prompts.get("a")!.versions.get(1)!.content.messages.map(({ template }) => template.trim().split(" ").length)
+  )
 
 describe("a folder that is written while it is read", () => {
   it.live("files that are renamed into their place are old or new", () =>
@@ -35,7 +39,8 @@ describe("a folder that is written while it is read", () => {
       let n = 0
       const writing = yield* Effect.forkChild(Effect.forever(Effect.gen(function*() {
         yield* write(directory, { "a/v1.yaml": `user_template: ${text(`w${++n}`)}\n` })
-        yield* Effect.sleep("1 millis")
+        // Now and then there is a pause, or nothing would ever be left alone.
+        yield* Effect.sleep(n % 5 === 0 ? "40 millis" : "1 millis")
       })))
       const seen = new Set<string>()
       while (seen.size < 10) {
@@ -82,7 +87,9 @@ describe("a folder that is written while it is read", () => {
 
   it.live("a file that is no YAML while it is written keeps the last good version, however long that takes", () =>
     Effect.gen(function*() {
-      const { directory, store } = yield* openFiles({ "a/v1.yaml": "user_template: \"old\"\n" }, { debounce: "1 millis" })
+      const { directory, store } = yield* openFiles({ "a/v1.yaml": "user_template: \"old\"\n" }, {
+        debounce: "1 millis"
+      })
       yield* store.snapshot
       for (const half of ["", "user", "user_template: \"ne", "\0\0\0\0"]) {
         writeFileSync(join(directory, "a/v1.yaml"), half)
@@ -141,12 +148,19 @@ describe("a folder that is watched", () => {
     Effect.gen(function*() {
       const { directory, store } = yield* openFiles({ "a/v1.yaml": "user_template: one\n" }, {
         watch: true,
-        debounce: "50 millis"
+        debounce: "50 millis",
+        // So that it is not what tells.
+        pollEvery: "1 hour"
       })
       const { seen, sees } = yield* watching(store)
       yield* sees({ "a@1": "one" })
       yield* write(directory, { "a/v2.yaml": "user_template: two\n" })
       yield* sees({ "a@1": "one", "a@2": "two" })
+      // Another file in the place of the first, again and again.
+      for (const word of ["uno", "eins", "un"]) {
+        yield* write(directory, { "a/v1.yaml": `user_template: ${word}\n` })
+        yield* sees({ "a@1": word, "a@2": "two" })
+      }
       const before = seen.length
       const many = Object.fromEntries(
         Array.from({ length: 50 }, (_, n) => [`b/v${n + 1}.yaml`, `user_template: "${n + 1}"\n`])
@@ -162,7 +176,7 @@ describe("a folder that is watched", () => {
       const directory = join(yield* folder, "prompts")
       mkdirSync(directory)
       yield* write(directory, { "a/v1.yaml": "user_template: one\n" })
-      const store = yield* openFolder(directory, { watch: true })
+      const store = yield* openFolder(directory, { watch: true, pollEvery: "1 hour" })
       const { sees } = yield* watching(store)
       yield* sees({ "a@1": "one" })
       rmSync(directory, { recursive: true })
