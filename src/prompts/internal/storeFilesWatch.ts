@@ -21,6 +21,8 @@ export interface WatchSettings {
 /** How often to look whether the folders are still those that are watched. */
 const lookEvery = Duration.seconds(1)
 
+const timeOf = (time: Option.Option<Date>): number | undefined => Option.getOrUndefined(time)?.getTime()
+
 /** At once; and whenever something happens in the folder, which may come later, or go and come again. */
 export const watch = (
   { directory, fs, path }: Root,
@@ -29,7 +31,9 @@ export const watch = (
   const identify = (folder: string) =>
     Effect.match(fs.stat(folder), {
       onFailure: () => `${folder} is nothing`,
-      onSuccess: ({ dev, ino }) => `${folder} ${dev} ${Option.getOrElse(ino, () => 0n)}`
+      // The number of one that is gone may be that of the next one, so times count as well.
+      onSuccess: ({ birthtime, dev, ino, mtime }) =>
+        [folder, dev, Option.getOrUndefined(ino), timeOf(birthtime), timeOf(mtime)].join(" ")
     })
   const folders = Effect.match(fs.readDirectoryEntries(directory), {
     onFailure: () => [directory],
