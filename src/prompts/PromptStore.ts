@@ -1,6 +1,37 @@
 /**
  * Where prompts are kept: their versions, the labels that point to them, experiments, and scores.
  *
+ * - A *version* is immutable and numbered: 1, 2, ... Whoever publishes gets the next number.
+ * - A *label* points to a version. Moving it is atomic, can be made to depend on where it points, and is recorded: who, when, why.
+ * - An *experiment* is a document whose meaning the store does not know. It is kept each time it is saved.
+ * - A *score* says how good one answer was. Scores are appended.
+ * - A *snapshot* is all that prompts are served from, as it was at one moment. Serving from it, nobody asks a store while a call is made.
+ *
+ * **Homes**
+ *
+ * - {@link layerFiles}: YAML and markdown, for reading.
+ * - {@link layerSql}: SQLite, for one machine and the processes on it, or Postgres, for a fleet.
+ * - {@link layerOver}: a store over another, which is what was shipped.
+ * - {@link layerMemory}: one process. What it holds is gone with it.
+ *
+ * **Details**
+ *
+ * Each step is whole or nothing, and repeating it changes nothing: a version that is the last one already is not published again, a label
+ * that is where it shall be is not moved again, a score that has the same id is not kept again. So a step whose answer was lost can be sent
+ * again.
+ *
+ * A step fails with {@link PromptStoreError} where the store could not be asked, with {@link PromptConflict} where somebody else was first,
+ * and with {@link PromptRefused} where it can never be done so. None of them quotes what a prompt says.
+ *
+ * What is kept and cannot be served, a file that is no YAML say, is a {@link Problem} in the snapshot, and the rest is served.
+ *
+ * **Gotchas**
+ *
+ * A store answers or fails; it does not wait for ever, but who asks it should set a limit of their own. {@link layerOver} does.
+ *
+ * There is no home in Redis. Versions, and what became of labels, are kept for good, and Redis would keep all of it in memory, for a question
+ * a second.
+ *
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
@@ -64,6 +95,27 @@ export {
  * **Details**
  *
  * Of scores it keeps the last 100,000.
+ *
+ * **Example** (Published, rolled out, rolled back)
+ *
+ * ```ts
+ * import { PromptStore } from "effect-bulwark/prompts"
+ * import { Effect } from "effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const store = yield* PromptStore.PromptStore
+ *   const publish = (template: string) =>
+ *     store.publish({ name: "greet", content: { messages: [{ role: "user", template }] } })
+ *   const one = yield* publish("Greet {{ name }}")
+ *   const two = yield* publish("Greet {{ name }} warmly")
+ *   yield* store.label({ name: "greet", label: "production", version: one.version })
+ *   const event = yield* store.label({ name: "greet", label: "production", version: two.version, by: "ada" })
+ *   yield* store.label({ name: "greet", label: "production", version: event.from, reason: "too warm" })
+ *   return (yield* store.history("greet")).map(({ version }) => version)
+ * })
+ *
+ * await Effect.runPromise(Effect.provide(program, PromptStore.layerMemory)) // => [1, 2, 1]
+ * ```
  *
  * @category layers
  * @since 0.1.0
@@ -161,11 +213,14 @@ export const layerSql = (options?: SqlOptions): Layer.Layer<PromptStore, SqlErro
 export interface FilesOptions {
   /** The folder with a folder for each prompt. */
   readonly directory: string
-  /** Whether `changes` says when files are written. Default: no; then it says nothing but at once. */
+  /** Whether `changes` says when files are written. A new folder is seen within a second. Default: no. */
   readonly watch?: boolean | undefined
   /** How long files that have changed must be left alone before they are taken over. Default: 100 milliseconds. */
   readonly debounce?: Duration.Input | undefined
-  /** How often `changes` says that something may have changed, for file systems that do not tell. Default: never. */
+  /**
+   * How often `changes` says that something may have changed, for file systems that do not tell, and for events that are lost. Default: 10
+   * seconds where files are watched, and else never.
+   */
   readonly pollEvery?: Duration.Input | undefined
   /**
    * Whether a version must be in `prompts.lock.yaml` to be served (`"required"`), or, where it is there, have the hash that is
@@ -280,7 +335,7 @@ export const layerFiles = (
       const root = yield* withFiles(settings, "snapshot")
       const folder = yield* makeFolder(root)
       const changes = options.watch === true
-        ? watch(root, { debounce: settings.settle, pollEvery: settings.pollEvery })
+        ? watch(root, { debounce: settings.settle, pollEvery: settings.pollEvery ?? Duration.seconds(10) })
         : Stream.concat(
           Stream.succeed(undefined),
           settings.pollEvery === undefined ? Stream.never : Stream.tick(settings.pollEvery)

@@ -1,14 +1,15 @@
 /**
  * Prompts in files: what is read, what is refused, and that the rest is served.
  */
+import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, FileSystem, Layer, PlatformError } from "effect"
 import { PromptStore, PromptVersion } from "effect-bulwark/prompts"
 import { execFileSync } from "node:child_process"
-import { chmodSync, readdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from "node:fs"
+import { readdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { openFiles, openFolder, pinFiles, served, write } from "./support/files.ts"
-import { content, draft, folder } from "./support/homes.ts"
+import { build, content, draft, folder } from "./support/homes.ts"
 import { score } from "./support/storeSuite.ts"
 
 const yaml = (text: string, more = "") => `${more}user_template: ${JSON.stringify(text)}\n`
@@ -310,13 +311,30 @@ includes:
       assert.sameMembers(problems, ["Name a/v1.yaml", "Unreadable b/v1.yaml", "Missing b/v2.yaml"])
     }))
 
-  it.live.skipIf(process.getuid?.() === 0)("says what may not be read", () =>
+  it.live("says what may not be read", () =>
     Effect.gen(function*() {
-      const { directory, store } = yield* openFiles({ ...good, "a/v1.yaml": yaml("1"), "b/v1.yaml": yaml("1") })
-      chmodSync(join(directory, "a/v1.yaml"), 0)
-      chmodSync(join(directory, "b"), 0)
+      const directory = yield* folder
+      yield* write(directory, { ...good, "a/v1.yaml": yaml("1"), "b/v1.yaml": yaml("1") })
+      const denied = (method: string) =>
+        Effect.fail(PlatformError.systemError({ _tag: "PermissionDenied", module: "FileSystem", method }))
+      // Whoever runs the tests may be allowed everything.
+      const strict = Layer.effect(
+        FileSystem.FileSystem,
+        Effect.map(FileSystem.FileSystem, (fs) => ({
+          ...fs,
+          open: (path: string, options?: Parameters<typeof fs.open>[1]) =>
+            path.endsWith("a/v1.yaml") ? denied("open") : fs.open(path, options),
+          readDirectoryEntries: (path: string) =>
+            path.endsWith("/b") ? denied("readDirectoryEntries") : fs.readDirectoryEntries(path)
+        }))
+      )
+      const store = yield* build(
+        PromptStore.layerFiles({ directory }).pipe(
+          Layer.provide(strict),
+          Layer.provide(NodeServices.layer)
+        )
+      )
       const { problems, versions } = yield* served(store)
-      chmodSync(join(directory, "b"), 0o700)
       assert.deepStrictEqual(versions, { "good@1": "good" })
       assert.sameMembers(problems, ["Unreadable a/v1.yaml", "Unreadable b"])
     }))

@@ -157,7 +157,7 @@ const assemble = (
     const refuse = (file: Listed, found: ReadonlyArray<Problem>) => {
       if (file.kind === "lock") {
         badLock = true
-        problems.push(...found.map((problem) => ({ ...problem, lastGood: before.pins !== noPins })))
+        for (const problem of found) problems.push({ ...problem, lastGood: before.pins !== noPins })
       } else if (file.kind === "labels") badLabels.set(file.name!, [...badLabels.get(file.name!) ?? [], ...found])
       else {
         const key = keyOf(file)
@@ -231,7 +231,7 @@ const assemble = (
       const pin = inForce.get(name!)?.get(version!)
       const lastGood = last !== undefined && (pin === undefined || pin === last.hash)
       if (lastGood) versions.set(key, last)
-      problems.push(...found.map((problem) => ({ ...problem, lastGood })))
+      for (const problem of found) problems.push({ ...problem, lastGood })
     }
     for (const [name, hashes] of inForce) {
       for (const [version, pin] of hashes) {
@@ -270,7 +270,7 @@ const assemble = (
       const last = before.labels.get(name)
       if (last === undefined) labels.delete(name)
       else labels.set(name, last)
-      problems.push(...found.map((problem) => ({ ...problem, lastGood: last !== undefined })))
+      for (const problem of found) problems.push({ ...problem, lastGood: last !== undefined })
     }
 
     const prompts = byName(entriesOf(before, versions, labels, problems))

@@ -1,5 +1,8 @@
 /**
  * Watching a folder of prompts.
+ *
+ * Each folder is watched for itself: Node's recursive watching on Linux hears nothing any more of a file in whose place another one was
+ * renamed (seen with Node 24).
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -15,33 +18,54 @@ export interface WatchSettings {
   readonly pollEvery: Duration.Duration | undefined
 }
 
-/** How often to look whether the folder is still the one that is watched. */
+/** How often to look whether the folders are still those that are watched. */
 const lookEvery = Duration.seconds(1)
+
+const timeOf = (time: Option.Option<Date>): number | undefined => Option.getOrUndefined(time)?.getTime()
 
 /** At once; and whenever something happens in the folder, which may come later, or go and come again. */
 export const watch = (
-  { directory, fs }: Root,
+  { directory, fs, path }: Root,
   { debounce, pollEvery }: WatchSettings
 ): Stream.Stream<void> => {
-  const identity = Effect.match(fs.stat(directory), {
-    onFailure: () => "nothing",
-    onSuccess: ({ dev, ino }) => `${dev}/${Option.getOrElse(ino, () => 0n)}`
+  const identify = (folder: string) =>
+    Effect.match(fs.stat(folder), {
+      onFailure: () => `${folder} is nothing`,
+      // The number of one that is gone may be that of the next one, so times count as well.
+      onSuccess: ({ birthtime, dev, ino, mtime }) =>
+        [folder, dev, Option.getOrUndefined(ino), timeOf(birthtime), timeOf(mtime)].join(" ")
+    })
+  const folders = Effect.match(fs.readDirectoryEntries(directory), {
+    onFailure: () => [directory],
+    onSuccess: (entries) => [
+      directory,
+      ...entries
+        .filter(({ name, type }) => !name.startsWith(".") && (type === "Directory" || type === "SymbolicLink"))
+        .map(({ name }) => path.join(directory, name))
+    ]
   })
+  const identity = Effect.flatMap(folders, (folders) =>
+    Effect.map(
+      Effect.forEach(folders, identify, { concurrency: 16 }),
+      (identities) => identities.join("\n")
+    ))
   const events = Stream.callback<void>((queue) => {
     const signal = () => void Queue.offerUnsafe(queue, undefined)
+    const hear = (folder: string) =>
+      fs.watch(folder, { onReady: signal }).pipe(
+        Stream.runForEach(() => Effect.sync(signal)),
+        // Where it cannot be watched, or no longer: what changes the folders is seen all the same.
+        Effect.ignore,
+        Effect.andThen(Effect.never)
+      )
     const once = Effect.gen(function*() {
       const watched = yield* identity
-      const replaced = Effect.repeat(Effect.andThen(Effect.sleep(lookEvery), identity), {
-        until: (now) => now !== watched
-      })
-      yield* fs.watch(directory, { recursive: true, onReady: signal }).pipe(
-        Stream.runForEach(() => Effect.sync(signal)),
-        // It ends only where it cannot go on.
-        Effect.ignore,
-        Effect.andThen(Effect.sleep(lookEvery)),
-        Effect.raceFirst(replaced)
+      yield* Effect.forEach(yield* folders, hear, { concurrency: "unbounded", discard: true }).pipe(
+        Effect.raceFirst(
+          Effect.repeat(Effect.andThen(Effect.sleep(lookEvery), identity), { until: (now) => now !== watched })
+        )
       )
-      // What has happened meanwhile was not seen.
+      // What has happened meanwhile was not heard.
       signal()
     })
     return Effect.forever(once)

@@ -21,7 +21,7 @@ import {
   type Problem,
   PromptRefused,
   type PromptStore,
-  PromptStoreError,
+  type PromptStoreError,
   type Snapshot
 } from "./store.ts"
 import { byName, type Home, moving, type Operation, outage, publishing, taken } from "./storeHome.ts"

@@ -15,8 +15,16 @@ import * as Stream from "effect/Stream"
 import { reportUnhandled } from "../../policies/internal/reportUnhandled.ts"
 import { apart } from "../../sqlite/internal/apart.ts"
 import type * as Version from "../PromptVersion.ts"
-import type { ExperimentRecord, LabelEvent, LabelMove, Score, ScoreQuery, ScoreTotal } from "./store.ts"
-import { type Home, moving, publishing, remarks, saving, taken, untouched } from "./storeHome.ts"
+import type {
+  ExperimentRecord,
+  LabelEvent,
+  LabelMove,
+  PromptStoreError,
+  Score,
+  ScoreQuery,
+  ScoreTotal
+} from "./store.ts"
+import { type Home, moving, outage, publishing, remarks, saving, taken, untouched } from "./storeHome.ts"
 import { inOrder } from "./storeMemory.ts"
 import { makeSnapshot, versionOf } from "./storeSqlSnapshot.ts"
 import { create, type Database, postgres, sqlite, tables } from "./storeSqlTables.ts"
@@ -122,12 +130,13 @@ interface VersionRow {
 }
 
 /** What was published, or a failure that says that it cannot be served. */
-const served = ({ document, hash, name, version }: VersionRow): Effect.Effect<Version.PromptVersion, Error> =>
-  Effect.flatMap(
-    versionOf(name, Number(version), hash, document),
-    (read) =>
-      "kind" in read ? Effect.fail(new Error(`${read.source}: ${read.message}. ${read.remedy}`)) : Effect.succeed(read)
-  )
+const served = (
+  { document, hash, name, version }: VersionRow
+): Effect.Effect<Version.PromptVersion, PromptStoreError> =>
+  Effect.flatMap(versionOf(name, Number(version), hash, document), (read) =>
+    "kind" in read
+      ? Effect.fail(outage("version", new Error(`${read.source}: ${read.message}. ${read.remedy}`)))
+      : Effect.succeed(read))
 
 const publish =
   ({ sql, versions }: Database, draft: Version.Draft, hash: string, now: number) =>
