@@ -1,0 +1,472 @@
+/**
+ * One call at a cache: what is found is given, and what is not is asked for, once for all who ask for it.
+ */
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import type { Call } from "../../core/Call.ts"
+import { outcomeOf, Recorder } from "../../core/internal/recorder.ts"
+import * as Llm from "../../core/Llm.ts"
+import { isTransient, type LlmError, StoreUnavailable, tagOf } from "../../core/LlmError.ts"
+import * as Opened from "../../core/Opened.ts"
+import { type CacheResult, Observer } from "../../core/Receipt.ts"
+import { reportUnhandled } from "../../policies/internal/reportUnhandled.ts"
+import { openUntil } from "../../policies/internal/reserve.ts"
+import type { CacheStoreError, Found } from "../CacheStore.ts"
+import type { Answer } from "../SingleFlight.ts"
+import { entryOf } from "./cacheAnswer.ts"
+import { type Engine, randomId, within } from "./cacheEngine.ts"
+import { type AnswerEntry, decodeEntry, type Entry } from "./cacheEntry.ts"
+import type { Identify, Identity } from "./cacheIdentity.ts"
+import { replay, servedBy } from "./cacheReplay.ts"
+import type { Settings } from "./cacheSettings.ts"
+
+export interface Directed {
+  readonly mode: "default" | "skip" | "refresh" | "readOnly" | "writeOnly"
+  /** In milliseconds. */
+  readonly maximumAge: number
+  readonly tags: ReadonlyArray<string>
+}
+
+type Open<E, R> = Effect.Effect<Opened.Opened, E, R | Scope.Scope>
+
+export interface PolicyOptions<E, R> {
+  readonly self: Llm.Llm<E, R>
+  readonly settings: Settings
+  readonly identify: Identify
+  /** Of this policy alone. Others may fail in ways that it may not. */
+  readonly instance: string
+  /** Of all stacks like this one, in this process and others. */
+  readonly stack: string
+}
+
+/** How to begin to ask. */
+interface Asking {
+  readonly identity: Identity
+  /** What the look-up said; nothing where the store did not answer, so that nothing can be written. */
+  readonly generation: string | undefined
+  readonly writes: boolean
+}
+
+/** How an entry stands, seen from now. */
+type Standing = "fresh" | "stale" | "ifError" | "over"
+
+const unknownEntry = "An entry of the cache is of another version, or was changed"
+
+export class CachePolicy<E, R> {
+  private readonly options: PolicyOptions<E, R>
+  private readonly settings: Settings
+  private readonly self: Llm.Llm<E, R>
+
+  constructor(options: PolicyOptions<E, R>) {
+    this.options = options
+    this.settings = options.settings
+    this.self = options.self
+  }
+
+  open(engine: Engine, call: Call, directed: Directed): Open<E | StoreUnavailable, R> {
+    // Whoever goes on from a text, or probes a circuit, wants an answer of a model.
+    if (directed.mode === "skip" || call.continues !== undefined || call.single) return this.bypass(engine, call)
+    return Effect.flatMap(this.options.identify(engine, call, directed), (identity) =>
+      identity === undefined ? this.bypass(engine, call) : this.identified(engine, call, directed, identity))
+  }
+
+  private bypass(engine: Engine, call: Call): Open<E, R> {
+    call.recorder.cache = "bypass"
+    engine.counts.bypassed++
+    engine.tell("Bypassed", call.recorder.now(), undefined)
+    return this.self.open(call)
+  }
+
+  // ---- looking up ----
+
+  private identified(
+    engine: Engine,
+    call: Call,
+    directed: Directed,
+    identity: Identity
+  ): Open<E | StoreUnavailable, R> {
+    return Effect.matchCauseEffect(engine.lookup(identity.key, identity.tags, this.settings.storeTimeout), {
+      onFailure: (cause) => this.unavailable(engine, call, directed, identity, cause),
+      onSuccess: (found) => this.found(engine, call, directed, identity, found)
+    })
+  }
+
+  private unavailable(
+    engine: Engine,
+    call: Call,
+    directed: Directed,
+    identity: Identity,
+    cause: Cause.Cause<CacheStoreError | Cause.TimeoutError>
+  ): Open<E | StoreUnavailable, R> {
+    // (An interruption, or a defect: neither is the store's failure to answer.)
+    if (!Cause.hasFails(cause)) return Effect.failCause(cause as Cause.Cause<never>)
+    if (this.settings.storeFails) {
+      call.recorder.event("rejected", "StoreUnavailable")
+      return Effect.fail(new StoreUnavailable({ store: "cache", operation: "lookup" }))
+    }
+    return this.ask(engine, call, directed, { identity, generation: undefined, writes: false }, undefined)
+  }
+
+  private found(
+    engine: Engine,
+    call: Call,
+    directed: Directed,
+    identity: Identity,
+    { generation, unreadable, value }: Found
+  ): Open<E, R> {
+    const asking: Asking = { identity, generation, writes: directed.mode !== "readOnly" }
+    if (directed.mode === "refresh" || directed.mode === "writeOnly") {
+      return this.ask(engine, call, directed, asking, undefined)
+    }
+    const entry = value === undefined ? undefined : decodeEntry(value)
+    if (entry === undefined) {
+      const miss = this.ask(engine, call, directed, asking, undefined)
+      if (value === undefined && unreadable === undefined) return miss
+      engine.counts.undecodable++
+      return Effect.andThen(reportUnhandled(unknownEntry, Cause.fail(unreadable ?? "undecodable")), miss)
+    }
+    switch (this.standing(entry, call.recorder.now(), directed)) {
+      case "fresh":
+        return Effect.andThen(
+          this.isEarly(entry, call.recorder.now(), asking),
+          (early) =>
+            Effect.andThen(
+              early ? this.refresh(engine, call, directed, asking, entry) : Effect.void,
+              this.give(engine, call, identity, entry, "hit")
+            )
+        )
+      case "stale":
+        return Effect.andThen(
+          asking.writes ? this.refresh(engine, call, directed, asking, entry) : Effect.void,
+          this.give(engine, call, identity, entry, "stale")
+        )
+      case "ifError":
+        return this.ask(engine, call, directed, asking, entry)
+      case "over":
+        return this.ask(engine, call, directed, asking, undefined)
+    }
+  }
+
+  /** How an entry stands. Ages are in milliseconds, and a limit is passed by who has reached it. */
+  private standing(entry: Entry, now: number, { maximumAge }: Directed): Standing {
+    const { negative, staleIfError, staleWhileRevalidate, timeToLive } = this.settings
+    // The clock of who has written it may be ahead of ours.
+    const age = Math.max(0, now - entry.storedAt)
+    if (age > maximumAge) return "over"
+    if (entry._tag === "Failure") {
+      return negative !== undefined && negative.errors.has(entry.error._tag) && age < negative.timeToLive &&
+          entry.stack === this.options.stack
+        ? "fresh"
+        : "over"
+    }
+    if (age < timeToLive) return "fresh"
+    if (age < timeToLive + staleWhileRevalidate) return "stale"
+    return age < timeToLive + staleIfError ? "ifError" : "over"
+  }
+
+  /**
+   * Whether to refresh a fresh answer before its time: by chance, more likely the nearer the end and the longer it takes, so that of many
+   * who read it one does so in time (XFetch: Vattani, Chierichetti, Lowenstein, Optimal Probabilistic Cache Stampede Prevention,
+   * PVLDB 8(8), 2015).
+   */
+  private isEarly(entry: Entry, now: number, { writes }: Asking): Effect.Effect<boolean> {
+    const { beta, timeToLive } = this.settings
+    if (beta === 0 || entry._tag === "Failure" || !writes) return notEarly
+    return Effect.withFiber((fiber) => {
+      // Above 0 and at most 1, so that the logarithm is finite.
+      const chance = 1 - fiber.getRef(Random.Random).nextDoubleUnsafe()
+      return Effect.succeed(now - Math.log(chance) * beta * entry.computeMillis >= entry.storedAt + timeToLive)
+    })
+  }
+
+  /** Gives what was found. */
+  private give(engine: Engine, call: Call, { key }: Identity, entry: Entry, result: CacheResult): Open<E, never> {
+    return Effect.suspend((): Open<E, never> => {
+      if (result === "hit") engine.counts.hits++
+      else engine.counts.stale++
+      engine.tell(result === "hit" ? "Hit" : "Stale", call.recorder.now(), key)
+      if (entry._tag === "Failure") {
+        call.recorder.cache = result
+        return Effect.fail(this.failureOf(entry.error))
+      }
+      engine.counts.save(entry.usage, entry.cost)
+      call.pulse?.parts(true)
+      return Effect.succeed(replay(call, entry, result, this.settings.pace))
+    })
+  }
+
+  /** A failure that this very stack has failed with before: what it can fail with is its type. */
+  private failureOf(error: LlmError): E {
+    return error as E
+  }
+
+  // ---- asking ----
+
+  private ask(
+    engine: Engine,
+    call: Call,
+    directed: Directed,
+    asking: Asking,
+    fallback: Entry | undefined
+  ): Open<E, R> {
+    const opened = Effect.suspend(() => {
+      call.recorder.cache = "miss"
+      return this.shared(engine, call, directed, asking)
+    })
+    if (fallback?._tag !== "Answer") return opened
+    return Effect.catch(Llm.attempt(opened), (error) =>
+      passes(error) && this.standing(fallback, call.recorder.now(), directed) === "ifError"
+        ? this.give(engine, call, asking.identity, fallback, "stale")
+        : Effect.fail(error))
+  }
+
+  /** Asks, together with all who ask for the same now. */
+  private shared(engine: Engine, call: Call, directed: Directed, asking: Asking): Open<E, R> {
+    const { key } = asking.identity
+    const alone = !this.settings.coalesce || directed.mode === "refresh"
+    // What was begun before an invalidation is not shared with those who come after it.
+    const flight = `${key} ${this.options.instance} ${asking.generation ?? ""} ${
+      alone ? call.id : asking.writes ? "" : "not written"
+    }`
+    const run = new Asked(this.options, engine, asking, {
+      waits: asking.writes && this.settings.waitForOthers > 0 && directed.mode === "default",
+      isFresh: (entry, now) => this.standing(entry, now, directed) === "fresh"
+    })
+    return Effect.map(
+      Effect.onExit(
+        engine.options.flights.open(flight, call, (shared) => run.begin(shared), {
+          whole: (answer) => run.whole(answer)
+        }),
+        () => Effect.void
+      ),
+      ({ joined, opened }) => {
+        const elsewhere = run.elsewhere
+        if (joined || elsewhere !== undefined) {
+          call.recorder.cache = "coalesced"
+          engine.counts.coalesced++
+          engine.tell("Coalesced", call.recorder.now(), key)
+        } else {
+          engine.counts.misses++
+          engine.tell("Miss", call.recorder.now(), key)
+        }
+        if (elsewhere !== undefined) {
+          call.recorder.saved = { usage: elsewhere.usage, cost: elsewhere.cost }
+          engine.counts.save(elsewhere.usage, elsewhere.cost)
+        }
+        return opened
+      }
+    )
+  }
+
+  /** Gets a new answer behind the back of a call that is given the old one, as an operation of its own. */
+  private refresh(
+    engine: Engine,
+    call: Call,
+    directed: Directed,
+    asking: Asking,
+    seen: Entry
+  ): Effect.Effect<void, never, R> {
+    const { lease, storeTimeout } = this.settings
+    const { identity: { key, tags } } = asking
+    const refresh = Effect.suspend(() => {
+      const holder = engine.holder()
+      const leased = Effect.orElseSucceed(
+        engine.ask(engine.store.lease(key, holder, lease), storeTimeout),
+        // Without a store to ask there is nobody to leave it to.
+        () => true
+      )
+      return Effect.flatMap(leased, (leased) => {
+        if (!leased) return Effect.succeed(false)
+        const asked = Effect.flatMap(
+          Effect.orElseSucceed(engine.lookup(key, tags, storeTimeout), () => undefined),
+          (found) => {
+            const entry = found?.value === undefined ? undefined : decodeEntry(found.value)
+            // Somebody has done it meanwhile.
+            if (entry !== undefined && entry.storedAt !== seen.storedAt) return Effect.succeed(false)
+            return Effect.as(
+              this.operation(engine, call, directed, { ...asking, generation: found?.generation }),
+              true
+            )
+          }
+        )
+        return Effect.ensuring(asked, engine.release(key, holder, storeTimeout, Effect.void))
+      })
+    })
+    return engine.refresh(key, call.recorder.now(), refresh)
+  }
+
+  /** Asks on nobody's receipt but its own. */
+  private operation(engine: Engine, call: Call, directed: Directed, asking: Asking): Effect.Effect<void, E, R> {
+    return Effect.flatMap(randomId, (id) => {
+      const recorder = new Recorder(`op_${id}`, call.attribution, call.recorder.clock)
+      recorder.prompt = call.prompt
+      const own: Call = {
+        ...call,
+        id: recorder.operationId,
+        mode: "whole",
+        transport: call.transport,
+        recorder,
+        attempt: 0,
+        // Nobody waits for it, so that no limit on waiting is its own.
+        deadline: recorder.now() + this.settings.lease,
+        openBy: undefined,
+        pulse: undefined
+      }
+      const opened = Effect.scoped(this.shared(engine, own, { ...directed, mode: "writeOnly" }, asking))
+      const bounded = Effect.timeoutOrElse(opened, {
+        duration: this.settings.lease,
+        orElse: () => Effect.die(new Error("A refresh of the cache took longer than its lease"))
+      })
+      return Effect.asVoid(Effect.onExit(
+        bounded as Effect.Effect<Opened.Opened, E, R>,
+        (exit) => Effect.flatMap(Observer, (observe) => observe(recorder.close(outcomeOf(exit))))
+      ))
+    })
+  }
+}
+
+const notEarly = Effect.succeed(false)
+
+/** Whether a failure is likely to pass by itself. */
+const passes = (error: unknown): boolean => {
+  if (isTransient(error)) return true
+  switch (tagOf(error)) {
+    // It has opened because of such failures.
+    case "CircuitOpen":
+      return true
+    case "AllModelsExhausted":
+      return (error as { readonly failures: ReadonlyArray<unknown> }).failures.some(passes)
+    default:
+      return false
+  }
+}
+
+/** How often to look whether somebody else has got an answer. */
+const poll = Schedule.min([Schedule.exponential("25 millis"), Schedule.spaced("500 millis")])
+
+/** One asking, for however many calls. */
+class Asked<E, R> {
+  /** The answer that another process has got meanwhile, where one has. */
+  elsewhere: AnswerEntry | undefined = undefined
+  private began = 0
+  private call: Call | undefined = undefined
+  private readonly settled = Deferred.makeUnsafe<void>()
+  private readonly options: PolicyOptions<E, R>
+  private readonly engine: Engine
+  private readonly asking: Asking
+  private readonly how: {
+    readonly waits: boolean
+    readonly isFresh: (entry: Entry, now: number) => boolean
+  }
+
+  constructor(options: PolicyOptions<E, R>, engine: Engine, asking: Asking, how: Asked<E, R>["how"]) {
+    this.options = options
+    this.engine = engine
+    this.asking = asking
+    this.how = how
+  }
+
+  begin(call: Call): Open<E, R> {
+    this.call = call
+    return this.how.waits && this.asking.generation !== undefined
+      ? Effect.flatMap(this.turn(call), (entry) => entry === undefined ? this.send(call) : this.take(call, entry))
+      : this.send(call)
+  }
+
+  private send(call: Call): Open<E, R> {
+    return Effect.suspend(() => {
+      this.began = call.recorder.now()
+      const { negative } = this.options.settings
+      const opened = this.options.self.open(call)
+      return negative === undefined || !this.asking.writes ? opened : Effect.tapError(opened, (error) => {
+        const tag = tagOf(error)
+        if (tag === undefined || !negative.errors.has(tag)) return Effect.void
+        // (Its tag is one of ours.)
+        const failure = error as LlmError
+        return this.write(
+          { _tag: "Failure", storedAt: call.recorder.now(), error: failure, stack: this.options.stack },
+          negative.timeToLive
+        )
+      })
+    })
+  }
+
+  private take(call: Call, entry: Entry): Open<E, never> {
+    if (entry._tag === "Failure") return Effect.fail(entry.error as E)
+    this.elsewhere = entry
+    call.recorder.serving = servedBy(call, entry)
+    call.recorder.serving.end("success", call.recorder.now())
+    return Effect.succeed(Opened.whole(entry.parts))
+  }
+
+  /** Told when the answer is whole. */
+  whole(answer: Answer): Effect.Effect<void> {
+    const { call, engine } = this
+    if (call === undefined || this.elsewhere !== undefined || !this.asking.writes) return Effect.void
+    const { settings } = this.options
+    const kept = Effect.suspend(() =>
+      Effect.flatMap(entryOf(answer, call, settings, this.began, call.recorder.now()), (entry) =>
+        entry === undefined
+          ? engine.refuse(this.asking.identity.key)
+          : this.write(entry, settings.timeToLive + Math.max(settings.staleWhileRevalidate, settings.staleIfError)))
+    )
+    return Effect.ensuring(kept, Deferred.succeed(this.settled, undefined))
+  }
+
+  private write(entry: Entry, keepMillis: number): Effect.Effect<void> {
+    const { generation, identity } = this.asking
+    return generation === undefined ? Effect.void : this.engine.write(identity.key, entry, {
+      generation,
+      keepMillis,
+      timeoutMillis: this.options.settings.storeTimeout
+    })
+  }
+
+  // ---- other processes ----
+
+  /** Waits for the turn to ask, or until somebody else has an answer: that is handed back. A store that fails leaves nobody to wait for. */
+  private turn(call: Call): Effect.Effect<Entry | undefined, never, Scope.Scope> {
+    const { lease, storeTimeout, waitForOthers } = this.options.settings
+    const { key } = this.asking.identity
+    const { engine } = this
+    const holder = engine.holder()
+    const look = Effect.map(
+      engine.lookup(key, this.asking.identity.tags, storeTimeout),
+      ({ generation, value }): Entry | undefined => {
+        const entry = value === undefined ? undefined : decodeEntry(value)
+        // (Invalidated meanwhile: what is asked for now is good, and what was asked for before is not.)
+        return generation === this.asking.generation && entry !== undefined &&
+            this.how.isFresh(entry, call.recorder.now())
+          ? entry
+          : undefined
+      }
+    )
+    const step = Effect.flatMap(
+      engine.ask(engine.store.lease(key, holder, lease), storeTimeout),
+      (ours) => Effect.map(look, (entry) => ({ ours, entry }))
+    )
+    const patience = Math.max(0, Math.min(waitForOthers, (openUntil(call) - call.recorder.now()) / 2))
+    const turn = Effect.timeoutOrElse(
+      Effect.repeat(step, { schedule: poll, until: ({ entry, ours }) => ours || entry !== undefined }),
+      { duration: patience, orElse: () => Effect.succeed(undefined) }
+    )
+    return Effect.andThen(
+      // The flight is closed before it is told that its answer is whole, and the lease lasts until that is written.
+      Effect.addFinalizer((exit) =>
+        engine.release(
+          key,
+          holder,
+          storeTimeout,
+          exit._tag === "Success" && this.elsewhere === undefined
+            ? within(Deferred.await(this.settled), 2 * storeTimeout)
+            : Effect.void
+        )
+      ),
+      Effect.map(Effect.orElseSucceed(turn, () => undefined), (turn) => turn?.entry)
+    )
+  }
+}
