@@ -27,8 +27,8 @@ interface Branch<Attempt, Event> {
 }
 
 type Row<Attempt, Event> =
-  | { readonly at: number; readonly attempt: Attempt; readonly event?: undefined }
-  | { readonly at: number; readonly attempt?: undefined; readonly event: Event }
+  | { readonly at: number; readonly attempt: Attempt }
+  | { readonly at: number; readonly event: Event }
 
 /** In order of time, and what happened at the same time in the order in which it did. */
 export const merged = <Attempt extends Began, Event extends Decided>(
@@ -36,11 +36,11 @@ export const merged = <Attempt extends Began, Event extends Decided>(
   branches: ReadonlyArray<Branch<Attempt, Event>>
 ): Timeline<Attempt, Event> => {
   const { startedAt } = own
-  const rows = rowsOf(own, branches).sort((a, b) => a.at - b.at)
+  const rows = rowsOf(own, branches).toSorted((a, b) => a.at - b.at)
   const attempts: Array<Attempt> = []
   const events: Array<Event> = []
   for (const row of rows) {
-    if (row.event === undefined) attempts.push(row.attempt)
+    if ("attempt" in row) attempts.push(row.attempt)
     else events.push({ ...row.event, atMillis: row.at - startedAt, afterAttempts: attempts.length })
   }
   return { startedAt, attempts, events }
