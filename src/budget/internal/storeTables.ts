@@ -59,7 +59,7 @@ const orNull = (time: number): number | null => time === Infinity ? null : time
  * Runs a step on its own: the caller's transaction is not its own, since what was spent stays spent when that is rolled back, and who
  * gives up waiting goes at once, while a driver takes its time to withdraw the question from a server that does not answer.
  */
-export const apart = (sql: SqlClient) => {
+export const apart = (sql: SqlClient, what = "Budgets") => {
   const shared = sql.onDialectOrElse({ sqlite: () => true, orElse: () => false })
   return <A, E>(step: Effect.Effect<A, E>): Effect.Effect<A, E | SqlError> =>
     Effect.uninterruptibleMask((restore) =>
@@ -70,7 +70,7 @@ export const apart = (sql: SqlClient) => {
             new SqlError({
               reason: new UnknownError({
                 cause: undefined,
-                message: "Budgets cannot be asked inside a transaction of a client that has a single connection"
+                message: `${what} cannot be asked inside a transaction of a client that has a single connection`
               })
             })
           )

@@ -24,7 +24,7 @@ interface Generation {
 /** What an entry takes besides its key and value: its place in the map, and the entry itself. Measured. */
 const entryBytes = 200
 
-/** Longer than any answer takes that was begun under it. Losing one costs misses and nothing else. */
+/** Longer than any answer takes, from the look-up before it until it is written. */
 const keepMillis = 3_600_000
 
 export class MemoryStore {
@@ -137,10 +137,10 @@ export class MemoryStore {
     return id
   }
 
-  // Generations stay for as long as there can be a value that was written under them.
+  // They stay for as long as there can be a value that was begun under them.
   private sweep(now: number): void {
     if (this.generations.size + this.removed.size < this.sweepAt) return
-    const before = now - Math.max(keepMillis, this.longest)
+    const before = now - keepMillis - this.longest
     for (const records of [this.generations, this.removed]) {
       for (const [name, { usedAt }] of records) {
         if (usedAt < before) records.delete(name)
