@@ -24,4 +24,9 @@ export class Counts {
     if (usage !== undefined) this.savedUsage = Usage.add(this.savedUsage, usage)
     if (cost !== undefined) this.saved = Money.add(this.saved, cost)
   }
+
+  /** As of now. */
+  get now() {
+    return { ...this }
+  }
 }

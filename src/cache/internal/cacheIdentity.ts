@@ -8,7 +8,6 @@ import * as Plan from "../../core/Plan.ts"
 import { askedOf } from "../../policies/internal/sharedKey.ts"
 import { type Scope, scopeParts, tagNames, textOf } from "../CacheKey.ts"
 import type { Engine } from "./cacheEngine.ts"
-import type { Directive } from "./cacheOptions.ts"
 import type { Settings } from "./cacheSettings.ts"
 import { canonical } from "./canonical.ts"
 import { digest } from "./digest.ts"
@@ -39,7 +38,7 @@ const scopeTags = (scope: Scope): ReadonlyArray<string> =>
 export type Identify = (
   engine: Engine,
   call: Call,
-  directive: Directive
+  names: ReadonlyArray<string>
 ) => Effect.Effect<Identity | undefined>
 
 export const makeIdentify = (plan: Plan.Plan, settings: Settings): Identify => {
@@ -52,9 +51,9 @@ export const makeIdentify = (plan: Plan.Plan, settings: Settings): Identify => {
     call: Call,
     scope: Scope,
     own: unknown,
-    directive: Directive
+    names: ReadonlyArray<string>
   ): Effect.Effect<Identity | undefined> => {
-    const ownTags = tagNames([...settings.tags(call), ...directive.tags ?? []])
+    const ownTags = tagNames([...settings.tags(call), ...names])
     const { prompt, request } = call
     const text = textOf(models, { scope, request, prompt, tags: ownTags, own })
     const texts = [
@@ -66,14 +65,14 @@ export const makeIdentify = (plan: Plan.Plan, settings: Settings): Identify => {
     return Effect.flatMap(digest(text), (key) => Effect.map(engine.tagsOf(texts), (tags) => ({ key, tags })))
   }
 
-  return (engine, call, directive) =>
+  return (engine, call, names) =>
     Effect.suspend(() => {
       const scope = settings.scope(call)
       if (scope === undefined) return Effect.succeed(undefined)
       const own = settings.own?.(call)
       if (settings.own !== undefined && own === undefined) return Effect.succeed(undefined)
       const of = (own: unknown) =>
-        attempt(() => identify(engine, call, scope, own, directive))
+        attempt(() => identify(engine, call, scope, own, names))
       return call.prepare === undefined
         ? of(own)
         : Effect.flatMap(prepared(call, asked), (changed) =>

@@ -3,10 +3,11 @@
  */
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import type { Call } from "../../core/Call.ts"
 import { outcomeOf, Recorder } from "../../core/internal/recorder.ts"
 import * as Llm from "../../core/Llm.ts"
@@ -70,7 +71,7 @@ export class CachePolicy<E, R> {
   open(engine: Engine, call: Call, directed: Directed): Open<E | StoreUnavailable, R> {
     // Whoever goes on from a text, or probes a circuit, wants an answer of a model.
     if (directed.mode === "skip" || call.continues !== undefined || call.single) return this.bypass(engine, call)
-    return Effect.flatMap(this.options.identify(engine, call, directed), (identity) =>
+    return Effect.flatMap(this.options.identify(engine, call, directed.tags), (identity) =>
       identity === undefined ? this.bypass(engine, call) : this.identified(engine, call, directed, identity))
   }
 
@@ -194,7 +195,6 @@ export class CachePolicy<E, R> {
         return Effect.fail(this.failureOf(entry.error))
       }
       engine.counts.save(entry.usage, entry.cost)
-      call.pulse?.parts(true)
       return Effect.succeed(replay(call, entry, result, this.settings.pace))
     })
   }
@@ -225,41 +225,48 @@ export class CachePolicy<E, R> {
   }
 
   /** Asks, together with all who ask for the same now. */
-  private shared(engine: Engine, call: Call, directed: Directed, asking: Asking): Open<E, R> {
+  private shared(engine: Engine, call: Call, directed: Directed, asking: Asking, run?: Asked<E, R>): Open<E, R> {
     const { key } = asking.identity
     const alone = !this.settings.coalesce || directed.mode === "refresh"
     // What was begun before an invalidation is not shared with those who come after it.
     const flight = `${key} ${this.options.instance} ${asking.generation ?? ""} ${
       alone ? call.id : asking.writes ? "" : "not written"
     }`
-    const run = new Asked(this.options, engine, asking, {
-      waits: asking.writes && this.settings.waitForOthers > 0 && directed.mode === "default",
-      isFresh: (entry, now) => this.standing(entry, now, directed) === "fresh"
+    const asked = run ?? this.asked(engine, directed, asking, flight)
+    const opened = engine.options.flights.open(flight, call, (shared) => asked.begin(shared), {
+      whole: (answer) => asked.whole(answer)
     })
-    return Effect.map(
-      Effect.onExit(
-        engine.options.flights.open(flight, call, (shared) => run.begin(shared), {
-          whole: (answer) => run.whole(answer)
-        }),
-        () => Effect.void
-      ),
-      ({ joined, opened }) => {
-        const elsewhere = run.elsewhere
-        if (joined || elsewhere !== undefined) {
-          call.recorder.cache = "coalesced"
-          engine.counts.coalesced++
-          engine.tell("Coalesced", call.recorder.now(), key)
-        } else {
-          engine.counts.misses++
-          engine.tell("Miss", call.recorder.now(), key)
-        }
+    const tell = (coalesced: boolean): void => {
+      if (coalesced) engine.counts.coalesced++
+      else engine.counts.misses++
+      engine.tell(coalesced ? "Coalesced" : "Miss", call.recorder.now(), key)
+    }
+    return Effect.matchCauseEffect(opened, {
+      onFailure: (cause) => {
+        // (A refresh is counted as one.)
+        if (run === undefined) tell(call.recorder.cache === "coalesced")
+        return Effect.failCause(cause)
+      },
+      onSuccess: ({ joined, opened }) => {
+        const { elsewhere } = asked
+        if (joined) engine.joins(flight)
         if (elsewhere !== undefined) {
+          call.recorder.cache = "coalesced"
           call.recorder.saved = { usage: elsewhere.usage, cost: elsewhere.cost }
           engine.counts.save(elsewhere.usage, elsewhere.cost)
         }
-        return opened
+        if (run === undefined) tell(joined || elsewhere !== undefined)
+        return Effect.succeed(opened)
       }
-    )
+    })
+  }
+
+  private asked(engine: Engine, directed: Directed, asking: Asking, flight: string): Asked<E, R> {
+    return new Asked(this.options, engine, asking, {
+      flight,
+      waits: asking.writes && this.settings.waitForOthers > 0 && directed.mode === "default",
+      isFresh: (entry, now) => this.standing(entry, now, directed) === "fresh"
+    })
   }
 
   /** Gets a new answer behind the back of a call that is given the old one, as an operation of its own. */
@@ -272,62 +279,69 @@ export class CachePolicy<E, R> {
   ): Effect.Effect<void, never, R> {
     const { lease, storeTimeout } = this.settings
     const { identity: { key, tags } } = asking
-    const refresh = Effect.suspend(() => {
-      const holder = engine.holder()
-      const leased = Effect.orElseSucceed(
-        engine.ask(engine.store.lease(key, holder, lease), storeTimeout),
-        // Without a store to ask there is nobody to leave it to.
-        () => true
-      )
-      return Effect.flatMap(leased, (leased) => {
-        if (!leased) return Effect.succeed(false)
-        const asked = Effect.flatMap(
-          Effect.orElseSucceed(engine.lookup(key, tags, storeTimeout), () => undefined),
-          (found) => {
-            const entry = found?.value === undefined ? undefined : decodeEntry(found.value)
-            // Somebody has done it meanwhile.
-            if (entry !== undefined && entry.storedAt !== seen.storedAt) return Effect.succeed(false)
-            return Effect.as(
-              this.operation(engine, call, directed, { ...asking, generation: found?.generation }),
-              true
-            )
-          }
+    return engine.refresh(
+      key,
+      call.recorder.now(),
+      Effect.suspend(() => {
+        const holder = engine.holder()
+        const leased = Effect.orElseSucceed(
+          engine.ask(engine.store.lease(key, holder, Duration.millis(lease)), storeTimeout),
+          // Without a store to ask there is nobody to leave it to.
+          () => true
         )
-        return Effect.ensuring(asked, engine.release(key, holder, storeTimeout, Effect.void))
+        return Effect.flatMap(leased, (leased) => {
+          if (!leased) return Effect.succeed(false)
+          let written: Effect.Effect<void> = Effect.void
+          const refreshed = Effect.flatMap(
+            Effect.orElseSucceed(engine.lookup(key, tags, storeTimeout), () => undefined),
+            (found) => {
+              const entry = found?.value === undefined ? undefined : decodeEntry(found.value)
+              // Somebody has done it meanwhile.
+              if (entry !== undefined && entry.storedAt !== seen.storedAt) return Effect.succeed(false)
+              const anew = { ...asking, generation: found?.generation }
+              const run = this.asked(engine, refreshing, anew, "")
+              written = run.written
+              return Effect.as(this.operation(engine, call, anew, run), true)
+            }
+          )
+          return Effect.onExit(refreshed, () => engine.release(key, holder, storeTimeout, written))
+        })
       })
-    })
-    return engine.refresh(key, call.recorder.now(), refresh)
+    )
   }
 
   /** Asks on nobody's receipt but its own. */
-  private operation(engine: Engine, call: Call, directed: Directed, asking: Asking): Effect.Effect<void, E, R> {
+  private operation(engine: Engine, call: Call, asking: Asking, run: Asked<E, R>): Effect.Effect<void, E, R> {
     return Effect.flatMap(randomId, (id) => {
+      const { lease } = this.settings
       const recorder = new Recorder(`op_${id}`, call.attribution, call.recorder.clock)
       recorder.prompt = call.prompt
+      recorder.cache = "miss"
       const own: Call = {
         ...call,
         id: recorder.operationId,
         mode: "whole",
-        transport: call.transport,
         recorder,
         attempt: 0,
-        // Nobody waits for it, so that no limit on waiting is its own.
-        deadline: recorder.now() + this.settings.lease,
+        // Nobody waits for it.
+        deadline: recorder.now() + lease,
         openBy: undefined,
         pulse: undefined
       }
-      const opened = Effect.scoped(this.shared(engine, own, { ...directed, mode: "writeOnly" }, asking))
-      const bounded = Effect.timeoutOrElse(opened, {
-        duration: this.settings.lease,
+      const opened = Effect.timeoutOrElse(this.shared(engine, own, refreshing, asking, run), {
+        duration: Duration.millis(lease),
         orElse: () => Effect.die(new Error("A refresh of the cache took longer than its lease"))
       })
       return Effect.asVoid(Effect.onExit(
-        bounded as Effect.Effect<Opened.Opened, E, R>,
+        Effect.scopedWith((scope) => Scope.provide(opened, scope)),
         (exit) => Effect.flatMap(Observer, (observe) => observe(recorder.close(outcomeOf(exit))))
       ))
     })
   }
 }
+
+/** How a refresh is asked for. */
+const refreshing: Directed = { mode: "writeOnly", maximumAge: Infinity, tags: [] }
 
 const notEarly = Effect.succeed(false)
 
@@ -359,6 +373,7 @@ class Asked<E, R> {
   private readonly engine: Engine
   private readonly asking: Asking
   private readonly how: {
+    readonly flight: string
     readonly waits: boolean
     readonly isFresh: (entry: Entry, now: number) => boolean
   }
@@ -370,8 +385,26 @@ class Asked<E, R> {
     this.how = how
   }
 
+  /** Ends when what was got is written, where it is; and before long in any case. */
+  get written(): Effect.Effect<void> {
+    return Effect.suspend(() =>
+      this.call === undefined
+        ? Effect.void
+        : within(Deferred.await(this.settled), 2 * this.options.settings.storeTimeout)
+    )
+  }
+
   begin(call: Call): Open<E, R> {
     this.call = call
+    return Effect.andThen(
+      Effect.addFinalizer((exit) =>
+        exit._tag === "Success" ? Effect.void : Effect.sync(() => this.engine.landed(this.how.flight))
+      ),
+      this.opened(call)
+    )
+  }
+
+  private opened(call: Call): Open<E, R> {
     return this.how.waits && this.asking.generation !== undefined
       ? Effect.flatMap(this.turn(call), (entry) => entry === undefined ? this.send(call) : this.take(call, entry))
       : this.send(call)
@@ -406,6 +439,7 @@ class Asked<E, R> {
   /** Told when the answer is whole. */
   whole(answer: Answer): Effect.Effect<void> {
     const { call, engine } = this
+    engine.arrived(this.how.flight, answer)
     if (call === undefined || this.elsewhere !== undefined || !this.asking.writes) return Effect.void
     const { settings } = this.options
     const kept = Effect.suspend(() =>
@@ -414,7 +448,10 @@ class Asked<E, R> {
           ? engine.refuse(this.asking.identity.key)
           : this.write(entry, settings.timeToLive + Math.max(settings.staleWhileRevalidate, settings.staleIfError)))
     )
-    return Effect.ensuring(kept, Deferred.succeed(this.settled, undefined))
+    return Effect.ensuring(kept, Effect.sync(() => {
+      engine.landed(this.how.flight)
+      Deferred.doneUnsafe(this.settled, Effect.void)
+    }))
   }
 
   private write(entry: Entry, keepMillis: number): Effect.Effect<void> {
@@ -446,13 +483,13 @@ class Asked<E, R> {
       }
     )
     const step = Effect.flatMap(
-      engine.ask(engine.store.lease(key, holder, lease), storeTimeout),
+      engine.ask(engine.store.lease(key, holder, Duration.millis(lease)), storeTimeout),
       (ours) => Effect.map(look, (entry) => ({ ours, entry }))
     )
     const patience = Math.max(0, Math.min(waitForOthers, (openUntil(call) - call.recorder.now()) / 2))
     const turn = Effect.timeoutOrElse(
       Effect.repeat(step, { schedule: poll, until: ({ entry, ours }) => ours || entry !== undefined }),
-      { duration: patience, orElse: () => Effect.succeed(undefined) }
+      { duration: Duration.millis(patience), orElse: () => Effect.succeed(undefined) }
     )
     return Effect.andThen(
       // The flight is closed before it is told that its answer is whole, and the lease lasts until that is written.
@@ -462,7 +499,7 @@ class Asked<E, R> {
           holder,
           storeTimeout,
           exit._tag === "Success" && this.elsewhere === undefined
-            ? within(Deferred.await(this.settled), 2 * storeTimeout)
+            ? this.written
             : Effect.void
         )
       ),
