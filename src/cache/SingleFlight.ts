@@ -29,67 +29,18 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
 import type { Call } from "../core/Call.ts"
-import type { MicroUsd } from "../core/Money.ts"
+import * as Llm from "../core/Llm.ts"
 import type { Opened } from "../core/Opened.ts"
-import type { ProviderPart } from "../core/Part.ts"
-import type { Usage } from "../core/Usage.ts"
+import * as Plan from "../core/Plan.ts"
+import type { Answer, Hooks, Shared } from "./internal/flightAnswer.ts"
+import { Flights } from "./internal/flights.ts"
 
-/**
- * An answer that has been given upstream, whole.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Answer {
-  /** All its parts. What was unsaid by a `retract` is not among them. */
-  readonly parts: ReadonlyArray<ProviderPart>
-  /** Whether it came from no model: a template, a rule, the raw text. */
-  readonly degraded: boolean
-  /** The provider that served it, where one did. */
-  readonly provider: string | undefined
-  /** The model that served it, where one did: as it says of itself, or else as it was asked for. */
-  readonly model: string | undefined
-  /** Why it ended. */
-  readonly finishReason: string | undefined
-  /** The tokens that it used, without those of attempts that failed; absent where the provider did not say. */
-  readonly usage: Usage | undefined
-  /** What that cost, where somebody kept account of it. In micro-dollars. */
-  readonly cost: MicroUsd | undefined
-  /** When it was asked for, in milliseconds since 1970. */
-  readonly startedAt: number
-  /** How long it took from there until it was whole, in milliseconds. */
-  readonly durationMillis: number
-}
-
-/**
- * Who is told of what happens in a flight. Of those that take part, the hooks of the one that began it count.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Hooks {
-  /**
-   * Told once, when the answer is whole and all of the upstream call is closed, also where nobody waits any more. Until it has ended, callers
-   * still join the flight and get its answer, so it must end in bounded time. Not told of an answer that was larger than `maxBytes`. One that
-   * dies is logged, and harms nobody.
-   */
-  readonly whole?: ((answer: Answer) => Effect.Effect<void>) | undefined
-}
-
-/**
- * A call that has opened, by a request of its own or by one that it shares.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Shared {
-  readonly opened: Opened
-  /** Whether another call had begun the request. */
-  readonly joined: boolean
-}
+export type { Answer, Hooks, Shared }
 
 /**
  * The flights of a program.
@@ -135,3 +86,106 @@ export interface Options {
    */
   readonly maxBytes?: number | undefined
 }
+
+/**
+ * Flights that end with a scope: what is under way when it closes is interrupted, for all who wait.
+ *
+ * Throws a `RangeError` where `maxBytes` is no whole number of at least 1.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (options?: Options): Effect.Effect<SingleFlight["Service"], never, Scope.Scope> => {
+  const maxBytes = options?.maxBytes ?? 4 * 1024 * 1024
+  if (!(Number.isInteger(maxBytes) && maxBytes >= 1)) {
+    throw new RangeError(`SingleFlight.make: maxBytes must be a whole number of at least 1, got ${maxBytes}`)
+  }
+  return Effect.map(Scope.Scope, (scope) => {
+    const flights = new Flights(scope, maxBytes)
+    return SingleFlight.of({
+      open: (key, call, begin, hooks) => flights.open(key, call, begin, hooks),
+      size: Effect.sync(() => flights.size)
+    })
+  })
+}
+
+/**
+ * The flights of a program, for {@link share}. Use one layer: two of them share nothing.
+ *
+ * Throws a `RangeError` where `maxBytes` is no whole number of at least 1.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options?: Options): Layer.Layer<SingleFlight> => Layer.effect(SingleFlight, make(options))
+
+/**
+ * Settings of {@link share}.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface ShareOptions {
+  /**
+   * What makes calls the same: everything that the answer depends on, and whoever may see it (the tenant, the user). A call without a key
+   * shares nothing. The policies inside are part of the key as they are printed, without being mentioned.
+   */
+  readonly key: (call: Call) => string | undefined
+}
+
+/**
+ * Makes one upstream call for all who ask the same at the same time, and remembers nothing of it.
+ *
+ * **When to use**
+ *
+ * Use it where answers may not be kept, but the same question comes from many sides at once. `Cache.through` does it too, with a key of all that is
+ * asked.
+ *
+ * **Example** (Two callers, one request)
+ *
+ * ```ts
+ * import { Llm } from "effect-bulwark"
+ * import { SingleFlight } from "effect-bulwark/cache"
+ * import { Provider } from "effect-bulwark/providers"
+ * import { ScriptedProvider } from "effect-bulwark/testing"
+ * import { Effect } from "effect"
+ *
+ * class OpenAi extends Provider.Service<OpenAi>()("openai") {}
+ *
+ * const summary = (article: number) =>
+ *   Llm.model(OpenAi, "gpt-5-mini").pipe(SingleFlight.share({ key: ({ attribution }) => `${attribution.tenant}: ${article}` }))
+ *
+ * const openai = ScriptedProvider.make(OpenAi, [ScriptedProvider.text("In short: ...", { delay: "10 millis" })])
+ *
+ * const ask = Llm.generateText(summary(7), { prompt: "Summarize article 7: ..." })
+ *
+ * const answers = await Effect.runPromise(
+ *   Effect.all([ask, ask], { concurrency: 2 }).pipe(Effect.provide([openai.layer, SingleFlight.layer()]))
+ * )
+ *
+ * answers.map((answer) => answer.text) // => ["In short: ...", "In short: ..."]
+ * answers.map((answer) => answer.receipt.attempts.length) // => [1, 0]
+ * answers.map((answer) => answer.receipt.cache) // => [undefined, "coalesced"]
+ * openai.calls.length // => 1
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const share: {
+  (options: ShareOptions): <E, R>(self: Llm.Llm<E, R>) => Llm.Llm<E, R | SingleFlight>
+  <E, R>(self: Llm.Llm<E, R>, options: ShareOptions): Llm.Llm<E, R | SingleFlight>
+} = dual(2, <E, R>(self: Llm.Llm<E, R>, options: ShareOptions): Llm.Llm<E, R | SingleFlight> => {
+  const policies = Plan.render(self.plan)
+  return Llm.make({
+    plan: Plan.policy("singleFlight", { children: [self.plan] }),
+    open: (call): Effect.Effect<Opened, E, R | SingleFlight | Scope.Scope> => {
+      const key = options.key(call)
+      if (key === undefined) return self.open(call)
+      return Effect.flatMap(
+        SingleFlight,
+        (flights) => Effect.map(flights.open(JSON.stringify([policies, key]), call, self.open), ({ opened }) => opened)
+      )
+    }
+  })
+})

@@ -1,0 +1,391 @@
+/**
+ * One upstream call, and all who take part in it. All of it but the upstream itself happens at once, without another fiber in between.
+ */
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as Pull from "effect/Pull"
+import * as Redacted from "effect/Redacted"
+import * as Stream from "effect/Stream"
+import type { Call, Pulse } from "../../core/Call.ts"
+import type { Recorder } from "../../core/internal/recorder.ts"
+import { StreamInterrupted, TimedOut } from "../../core/LlmError.ts"
+import * as Opened from "../../core/Opened.ts"
+import type { Part } from "../../core/Part.ts"
+import type { Answer } from "./flightAnswer.ts"
+import { FlightBuffer, type Parts } from "./flightBuffer.ts"
+import type { Participant } from "./flightParticipant.ts"
+
+type PartsPull = Pull.Pull<Parts, StreamInterrupted>
+
+/** What a flight asks of those who keep it. */
+export interface Tower {
+  readonly maxBytes: number
+  /** Nobody may join it any more. */
+  readonly closeOff: (flight: Flight) => void
+}
+
+export class Flight {
+  readonly key: string
+  readonly leader: Participant
+  readonly recorder: Recorder
+  /** The call as it is made upstream. */
+  readonly call: Call
+  fiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
+  /** Whether the last one has left. */
+  cancelled = false
+  /** Whether the answer is all there. */
+  finished = false
+  /** The upstream call is closed. */
+  readonly closed = Deferred.makeUnsafe<void>()
+  private readonly tower: Tower
+  private readonly startedAt: number
+  private finishedAt = 0
+  /** In the order in which they came. */
+  private readonly participants = new Set<Participant>()
+  private owner: Participant | undefined = undefined
+  private readonly buffer = new FlightBuffer()
+  private phase: "opening" | "flowing" | "over" = "opening"
+  private failure: Cause.Cause<unknown> | undefined = undefined
+  /** Whether the answer is too large to be kept. */
+  private oversize = false
+  /** Goes on upstream, while that is held up by slow readers. */
+  private goOn: (() => void) | undefined = undefined
+  /** What the request does that is under way, for those who come late. */
+  private attempt: { responded: boolean; parts: "none" | "some" | "content" } | undefined = undefined
+
+  constructor(key: string, leader: Participant, tower: Tower) {
+    this.key = key
+    this.leader = leader
+    this.tower = tower
+    this.recorder = leader.call.recorder.apart()
+    this.call = { ...leader.call, recorder: this.recorder, pulse: this.pulse }
+    this.startedAt = this.recorder.now()
+    this.add(leader)
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // who takes part
+  // -------------------------------------------------------------------------------------------------------------------
+
+  /** Whether a call may join that comes now. The time of the one who began it is over for all that happens upstream. */
+  get isOpen(): boolean {
+    if (this.failure !== undefined || this.oversize) return false
+    return this.finished || (!this.cancelled && this.recorder.now() < this.until)
+  }
+
+  /** Until when it has time, as far as upstream knows. */
+  private get until(): number {
+    return this.phase === "opening" ? this.leader.until : this.call.deadline ?? Infinity
+  }
+
+  add(participant: Participant): void {
+    participant.join(this, participant !== this.leader, this.recorder.now())
+    this.participants.add(participant)
+    if (this.owner === undefined && this.phase !== "over") this.own(participant)
+    if (participant.listens) this.replay(participant)
+    if (this.phase === "over") this.giveWhole(participant)
+    else if (this.phase === "flowing") this.giveFlow(participant)
+  }
+
+  private own(participant: Participant): void {
+    if (this.owner !== undefined) this.owner.owns = false
+    this.owner = participant
+    participant.owns = true
+  }
+
+  /** One leaves. Where it was the last, this waits until the upstream call is closed. */
+  remove(participant: Participant): Effect.Effect<void> {
+    this.participants.delete(participant)
+    participant.ended("interrupted")
+    this.tellSaved(participant)
+    if (this.phase === "over") return Effect.void
+    const [next] = this.participants
+    if (next === undefined) return this.cancel(participant.gaveUp)
+    if (this.owner === participant) this.own(next)
+    this.makeRoom()
+    return Effect.void
+  }
+
+  private cancel(outcome: string | undefined): Effect.Effect<void> {
+    this.cancelled = true
+    // The answer may be whole already, and only its end not seen: then it is still told.
+    if (!this.finished) this.tower.closeOff(this)
+    if (outcome !== undefined) this.recorder.endSince(0, outcome)
+    this.goOn = undefined
+    this.fiber?.interruptUnsafe()
+    return Deferred.await(this.closed)
+  }
+
+  private tellSaved({ broken, call, owns }: Participant): void {
+    if (!this.finished || owns || broken !== undefined) return
+    call.recorder.saved = this.recorder.serving?.answerSpent
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // what comes from upstream
+  // -------------------------------------------------------------------------------------------------------------------
+
+  /** An answer that is all there. It is handed on when all of the upstream call is closed. */
+  receiveWhole(parts: ReadonlyArray<Part>): void {
+    this.buffer.push(parts)
+    this.oversize = this.buffer.bytes > this.tower.maxBytes
+    this.finish()
+  }
+
+  private finish(): void {
+    this.finished = true
+    this.finishedAt = this.recorder.now()
+  }
+
+  /** The parts of an answer, as they come: reads all of it. */
+  receive(pull: PartsPull): Effect.Effect<void, StreamInterrupted> {
+    this.phase = "flowing"
+    for (const participant of this.participants) this.giveFlow(participant)
+    const next: Effect.Effect<void, StreamInterrupted> = Effect.suspend(() =>
+      Pull.matchEffect(pull, {
+        onSuccess: (parts) => {
+          this.push(parts)
+          return this.isFull() ? Effect.andThen(this.room, next) : next
+        },
+        onFailure: (cause) => Effect.failCause(cause),
+        onDone: () => Effect.void
+      })
+    )
+    return next
+  }
+
+  private push(parts: Parts): void {
+    this.buffer.push(parts)
+    for (const part of parts) {
+      if (part.type === "finish") this.finish()
+    }
+    if (!this.oversize && this.buffer.bytes > this.tower.maxBytes) {
+      this.oversize = true
+      this.tower.closeOff(this)
+    }
+    for (const participant of this.participants) {
+      if (participant.wake !== undefined) participant.wake()
+      else if (!participant.opened && participant.listens) participant.call.pulse?.parts(true)
+    }
+    this.makeRoom()
+  }
+
+  /** What all have read is dropped of an answer that is too large, and whoever holds up others is cut off. */
+  private makeRoom(): void {
+    if (!this.oversize || this.phase !== "flowing") return
+    const readers = [...this.participants].filter(({ broken }) => broken === undefined)
+    // Who waits for the whole of it needs the whole of it.
+    if (readers.every(({ opened }) => opened)) {
+      readers.sort((a, b) => a.index - b.index)
+      const waits = readers.some(({ wake }) => wake !== undefined)
+      for (const reader of readers) {
+        this.buffer.drop(reader.index)
+        if (!waits || this.buffer.bytes <= this.tower.maxBytes) break
+        this.cutOff(reader)
+      }
+    }
+    if (this.goOn !== undefined && !this.isFull()) this.goOn()
+  }
+
+  private cutOff(reader: Participant): void {
+    reader.break((view) => view?.interrupted("closed") ?? brokenOff("closed", this.textTo(reader)))
+    reader.left = true
+    // Somebody waits for more, so it is not the last one.
+    this.participants.delete(reader)
+    const [next] = this.participants
+    if (this.owner === reader && next !== undefined) this.own(next)
+  }
+
+  private isFull(): boolean {
+    if (!this.oversize || this.buffer.bytes <= this.tower.maxBytes) return false
+    for (const { opened } of this.participants) {
+      if (!opened) return false
+    }
+    return true
+  }
+
+  private readonly room: Effect.Effect<void> = Effect.callback((resume) => {
+    this.goOn = () => {
+      this.goOn = undefined
+      resume(Effect.void)
+    }
+    return Effect.sync(() => {
+      this.goOn = undefined
+    })
+  })
+
+  /** How upstream has ended: from now on nobody joins a failure. */
+  ended(failure: Cause.Cause<unknown> | undefined): void {
+    // Whose readers have all left with the last part has been read to its end.
+    this.failure = failure !== undefined && this.cancelled && this.finished ? undefined : failure
+    if (this.failure !== undefined || this.oversize) this.tower.closeOff(this)
+  }
+
+  /** All of upstream is closed: who waits is answered. Hands back those who ask anew. */
+  settle(): ReadonlyArray<Participant> {
+    const midFlow = this.phase === "flowing"
+    const { failure } = this
+    const now = this.recorder.now()
+    const waiting = [...this.participants].filter(({ opened }) => !opened)
+    const again = failure === undefined ? [] : waiting.filter((one) => this.asksAnew(one, failure, midFlow, now))
+    for (const participant of again) this.participants.delete(participant)
+    this.phase = "over"
+    const left = [...this.participants]
+    // (Whoever asks anew had not begun it, but may have come to own it: then its requests stay where they are.)
+    for (const participant of left) {
+      if (participant.opened) participant.wake?.()
+      else if (failure === undefined) this.giveWhole(participant)
+      else participant.give(Effect.failCause(failure))
+    }
+    Deferred.doneUnsafe(this.closed, Effect.void)
+    return again
+  }
+
+  /**
+   * Whether a failure is not that of a call which waits: it had less time than others of its kind would have, since it came late or since
+   * the one who began had less. And whoever waits for a whole answer has not been handed anything of one that broke off.
+   */
+  private asksAnew(one: Participant, failure: Cause.Cause<unknown>, midFlow: boolean, now: number): boolean {
+    const error = Cause.hasDies(failure) ? undefined : failure.reasons.find(Cause.isFailReason)?.error
+    if (error === undefined) return false
+    if (midFlow) return true
+    const timedOut = error instanceof TimedOut
+    const late = one.joinedAt > this.startedAt
+    const outOfTime = now >= this.until || (timedOut && error.phase === "total")
+    return one !== this.leader && now < one.until &&
+      ((timedOut && late) || (outOfTime && (late || one.until > this.until)))
+  }
+
+  /** What is told of an answer that is whole, where it could be kept. */
+  get answer(): Answer | undefined {
+    if (!this.finished || this.failure !== undefined || this.oversize) return undefined
+    const { degraded, serving } = this.recorder
+    return {
+      parts: this.buffer.said(),
+      degraded,
+      provider: serving?.provider,
+      model: serving?.servedModel ?? serving?.model,
+      finishReason: serving?.finishReason,
+      usage: serving?.answerSpent.usage,
+      cost: serving?.answerSpent.cost,
+      startedAt: this.startedAt,
+      durationMillis: this.finishedAt - this.startedAt
+    }
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // what those who take part get
+  // -------------------------------------------------------------------------------------------------------------------
+
+  /** An answer that is over; also a stream gets it whole. */
+  private giveWhole(participant: Participant): void {
+    participant.see(this)
+    participant.index = this.buffer.end
+    const parts = this.buffer.read(this.buffer.saidFrom)
+    participant.took(parts)
+    participant.ended("success")
+    participant.give(Effect.succeed(Opened.whole(parts)))
+  }
+
+  private giveFlow(participant: Participant): void {
+    if (participant.call.mode === "whole" || participant.opened) return
+    participant.see(this)
+    // Who cannot read a `retract` begins with what has not been unsaid.
+    participant.index = participant.call.retractable ? 0 : this.buffer.saidFrom
+    participant.give(Effect.succeed(Opened.flow(Stream.fromPull(Effect.succeed(this.read(participant))))))
+  }
+
+  private read(reader: Participant): PartsPull {
+    const next: PartsPull = Effect.suspend((): PartsPull => {
+      if (reader.broken !== undefined) return Effect.fail(reader.broken)
+      if (reader.index < this.buffer.end) return this.hand(reader)
+      if (this.phase === "over") return this.end(reader)
+      return Effect.callback((resume) => {
+        reader.wake = () => {
+          reader.wake = undefined
+          resume(next)
+        }
+        // It may be the one that the others hold up.
+        this.makeRoom()
+        return Effect.sync(() => {
+          reader.wake = undefined
+        })
+      })
+    })
+    return next
+  }
+
+  private hand(reader: Participant): PartsPull {
+    const retract = reader.call.retractable ? undefined : this.buffer.retractFrom(reader.index)
+    if (retract?.index === reader.index) {
+      const { reason } = retract.part
+      // For whoever cannot read that it is unsaid, the answer has broken off.
+      return Effect.fail(reader.break((view) => view?.interrupted(reason) ?? brokenOff(reason, this.textTo(reader))))
+    }
+    reader.see(this)
+    // There is one, since it reads before the end.
+    const parts = this.buffer.read(reader.index, retract?.index) as Parts
+    reader.index += parts.length
+    reader.took(parts)
+    this.makeRoom()
+    return Effect.succeed(parts)
+  }
+
+  private end(reader: Participant): PartsPull {
+    if (this.failure === undefined) return Cause.done()
+    // What flows can fail with nothing else.
+    const failure = this.failure as Cause.Cause<StreamInterrupted>
+    reader.ended(Cause.hasInterruptsOnly(failure) ? "interrupted" : "StreamInterrupted")
+    return Effect.failCause(failure)
+  }
+
+  /** The text that a reader has been handed. */
+  textTo(reader: Participant): string {
+    return this.buffer.textTo(reader.index, () => this.recorder.serving?.partial() ?? "")
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // what the requests do
+  // -------------------------------------------------------------------------------------------------------------------
+
+  private get pulse(): Pulse {
+    const each = (tell: (pulse: Pulse) => void): void => {
+      for (const participant of this.participants) {
+        if (participant.listens && participant.call.pulse !== undefined) tell(participant.call.pulse)
+      }
+    }
+    return {
+      attempt: () => {
+        this.attempt = { responded: false, parts: "none" }
+        each((pulse) => pulse.attempt())
+      },
+      response: (limits) => {
+        if (this.attempt !== undefined) this.attempt.responded = true
+        each((pulse) => pulse.response(limits))
+      },
+      parts: (content) => {
+        if (this.attempt !== undefined) {
+          this.attempt.parts = content || this.attempt.parts === "content" ? "content" : "some"
+        }
+        each((pulse) => pulse.parts(content))
+      },
+      failed: () => {
+        this.attempt = undefined
+        each((pulse) => pulse.failed())
+      }
+    }
+  }
+
+  /** Who comes late hears what has been done. What was said of limits, those have heard who came in time. */
+  private replay({ call: { pulse } }: Participant): void {
+    if (this.attempt === undefined || pulse === undefined) return
+    pulse.attempt()
+    if (this.attempt.responded) pulse.response([])
+    if (this.attempt.parts !== "none") pulse.parts(this.attempt.parts === "content")
+  }
+}
+
+const brokenOff = (reason: StreamInterrupted["reason"], partial: string): StreamInterrupted =>
+  new StreamInterrupted({ partial: Redacted.make(partial), reason })
