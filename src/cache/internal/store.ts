@@ -19,6 +19,10 @@ import * as Schema from "effect/Schema"
  */
 export type Value = Schema.JsonObject
 
+/** Whether it is an object, and so may be a value. */
+export const isValue = (value: Schema.Json | undefined): value is Value =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
 /**
  * Why a value that is there is not handed out.
  *

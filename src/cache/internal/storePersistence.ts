@@ -7,12 +7,13 @@ import type { BackingPersistenceStore } from "effect/persistence/Persistence"
 import type * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 import { Leases } from "./leases.ts"
-import type { LeaseHome, Read, Records } from "./storeRecords.ts"
+import { type LeaseHome, type Read, recordOf, type Records } from "./storeRecords.ts"
 
 export const makeRecords = (backing: BackingPersistenceStore): Records => {
   const write = (name: string, record: Schema.JsonObject, millis: number | undefined) =>
     backing.set(name, record, millis === undefined ? undefined : Duration.millis(millis))
-  const read = (name: string) => Effect.map(backing.get(name), readOf)
+  // Not `get`, which fails where there is no JSON.
+  const read = (name: string) => Effect.map(backing.getMany([name]), ([found]) => readOf(found))
   const alone = Semaphore.makeUnsafe(1).withPermits(1)
   return {
     read: (names) => Effect.map(backing.getMany(names), (found) => found.map(readOf)),
@@ -28,9 +29,7 @@ export const makeRecords = (backing: BackingPersistenceStore): Records => {
   }
 }
 
-/** What a backing store gives is what `JSON.parse` or the program gave to it; some think that `null` is an object. */
-const readOf = (found: object | undefined): Read =>
-  found === undefined ? undefined : found === null || Array.isArray(found) ? null : found as Schema.JsonObject
+const readOf = (found: object | undefined): Read => found === undefined ? undefined : recordOf(found)
 
 /** Leases of this process. */
 export const makeLeases = (): LeaseHome => {

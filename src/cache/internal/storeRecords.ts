@@ -18,10 +18,15 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
 import { recordName } from "./recordName.ts"
-import { CacheStore, CacheStoreError, type Found } from "./store.ts"
+import { CacheStore, CacheStoreError, type Found, isValue } from "./store.ts"
 
-/** A record, `undefined` where there is none, and `null` where there is something that is no JSON object. */
+/** A record, `undefined` where there is none, and `null` where there is something that is no JSON. */
 export type Read = Schema.JsonObject | null | undefined
+
+/** What was parsed, as a record. What is no object has nothing that a record has. */
+export const recordOf = (parsed: unknown): Schema.JsonObject =>
+  // It comes from JSON.
+  isValue(parsed as Schema.Json) ? parsed as Schema.JsonObject : {}
 
 /** What a home does. Times to live are in whole, positive milliseconds; `undefined` is for ever. */
 export interface Records {
@@ -148,14 +153,11 @@ const foundOf = (record: Read, generations: string, mark: string | undefined): F
   if (record === undefined) return { value: undefined, generation }
   if (record === null) return { value: undefined, generation, unreadable: "notJson" }
   const { g, v } = record
-  if (typeof g !== "string" || !isObject(v)) return { value: undefined, generation, unreadable: "malformed" }
+  if (typeof g !== "string" || !isValue(v)) return { value: undefined, generation, unreadable: "malformed" }
   // Where a mark is over, those that were written under it are none the worse.
   const valid = mark === undefined ? g.split("/", 1)[0] === generations : g === generation
   return { value: valid ? v : undefined, generation }
 }
-
-const isObject = (value: Schema.Json | undefined): value is Schema.JsonObject =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
 
 const wholeMillis = (duration: Duration.Duration): number =>
   Math.max(1, Math.min(Math.ceil(Duration.toMillis(duration)), mostMillis))

@@ -5,7 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Redis from "effect/persistence/Redis"
-import type { LeaseHome, Read, Records } from "./storeRecords.ts"
+import { type LeaseHome, type Read, recordOf, type Records } from "./storeRecords.ts"
 
 export const makeRecords = (
   { prefix, redis }: { readonly redis: Redis.Redis["Service"]; readonly prefix: string }
@@ -34,9 +34,7 @@ export const makeRecords = (
 const readOf = (text: string | null): Read => {
   if (text === null) return
   try {
-    const parsed: unknown = JSON.parse(text)
-    // It came from JSON.
-    return typeof parsed === "object" && !Array.isArray(parsed) ? parsed as Read : null
+    return recordOf(JSON.parse(text))
   } catch {
     return null
   }
