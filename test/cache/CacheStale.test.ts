@@ -227,7 +227,7 @@ describe("earlyRefresh", () => {
   it.effect("is likelier the nearer the end and the longer an answer takes, as the formula says", () =>
     Effect.gen(function*() {
       // It takes 100 ms to get; of those who read it d ms before its end, a share of exp(-d / 100) refreshes it.
-      const trials = 400
+      const trials = 100
       for (const [before, expected] of [[300, Math.exp(-3)], [100, Math.exp(-1)], [30, Math.exp(-0.3)]] as const) {
         let early = 0
         for (let n = 0; n < trials; n++) {

@@ -243,6 +243,7 @@ export class CachePolicy<E, R> {
     }
     return Effect.matchCauseEffect(opened, {
       onFailure: (cause) => {
+        call.recorder.cache ??= "miss"
         // (A refresh is counted as one.)
         if (run === undefined) tell(call.recorder.cache === "coalesced")
         return Effect.failCause(cause)
@@ -250,6 +251,8 @@ export class CachePolicy<E, R> {
       onSuccess: ({ joined, opened }) => {
         const { elsewhere } = asked
         if (joined) engine.joins(flight)
+        // Who has joined another call that failed, and then asked itself, has shared nothing.
+        else call.recorder.cache ??= "miss"
         if (elsewhere !== undefined) {
           call.recorder.cache = "coalesced"
           call.recorder.saved = { usage: elsewhere.usage, cost: elsewhere.cost }
@@ -304,7 +307,10 @@ export class CachePolicy<E, R> {
               return Effect.as(this.operation(engine, call, anew, run), true)
             }
           )
-          return Effect.onExit(refreshed, () => engine.release(key, holder, storeTimeout, written))
+          return Effect.onExit(
+            refreshed,
+            (exit) => engine.release(key, holder, storeTimeout, exit._tag === "Success" ? written : Effect.void)
+          )
         })
       })
     )
