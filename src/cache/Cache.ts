@@ -178,8 +178,8 @@ export class Cache extends Context.Service<Cache, {
  * @since 0.1.0
  */
 export interface LayerOptions {
-  /** The longest answer that is kept, in characters of its JSON: a positive integer. Default: 1,048,576. */
-  readonly maxEntryLength?: number | undefined
+  /** The largest answer that is kept, in bytes as `CacheStore.layerMemory` estimates them: a positive integer. Default: 1,048,576 (1 MiB). */
+  readonly maxEntryBytes?: number | undefined
   /** How much of an answer under way is kept for those who join it, in bytes. See `SingleFlight`. Default: 4 MiB. */
   readonly maxFlightBytes?: number | undefined
   /** How long to wait for the store to invalidate or tell, and, when the layer closes, to write. Default: 1 second. */
@@ -200,9 +200,9 @@ export interface LayerOptions {
  * @since 0.1.0
  */
 export const layer = (options?: LayerOptions): Layer.Layer<Cache, never, CacheStore.CacheStore> => {
-  const maxEntryLength = options?.maxEntryLength ?? 1_048_576
-  if (!(Number.isSafeInteger(maxEntryLength) && maxEntryLength > 0)) {
-    throw new RangeError(`Cache.layer: maxEntryLength must be a positive integer, got ${maxEntryLength}`)
+  const maxEntryBytes = options?.maxEntryBytes ?? 1_048_576
+  if (!(Number.isSafeInteger(maxEntryBytes) && maxEntryBytes > 0)) {
+    throw new RangeError(`Cache.layer: maxEntryBytes must be a positive integer, got ${maxEntryBytes}`)
   }
   const millis = Duration.toMillis(Duration.fromInputUnsafe(options?.storeTimeout ?? "1 second"))
   if (!(millis > 0 && Number.isFinite(millis))) {
@@ -223,7 +223,7 @@ export const layer = (options?: LayerOptions): Layer.Layer<Cache, never, CacheSt
         refreshes,
         changes,
         holder: yield* randomId,
-        maxEntryLength,
+        maxEntryBytes,
         flushMillis: millis
       })
       yield* Effect.addFinalizer(() => engine.close)

@@ -252,7 +252,7 @@ describe("what is kept", () => {
       assert.strictEqual(yield* ask(cached), "miss: answer 1")
       assert.strictEqual(yield* ask(cached), "miss: answer 2")
       assert.strictEqual((yield* Cache.statistics).refused, 2)
-    }).pipe(Effect.provide([Cache.layerMemory({ maxEntryLength: 100 }), counting().layer])))
+    }).pipe(Effect.provide([Cache.layerMemory({ maxEntryBytes: 100 }), counting().layer])))
 
   it("options that make no sense", () => {
     for (
@@ -266,7 +266,7 @@ describe("what is kept", () => {
         { ...hour, coalesce: { lease: 0 } }
       ] as ReadonlyArray<Cache.AllowingOptions>
     ) assert.throws(() => Cache.through(openai, options), RangeError)
-    assert.throws(() => Cache.layer({ maxEntryLength: 0 }), RangeError)
+    assert.throws(() => Cache.layer({ maxEntryBytes: 0 }), RangeError)
     assert.throws(() => Cache.layer({ storeTimeout: "0 seconds" }), RangeError)
   })
 

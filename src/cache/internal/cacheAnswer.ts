@@ -7,11 +7,12 @@ import type { Call } from "../../core/Call.ts"
 import { structuredOutput } from "../../core/internal/structuredOutput.ts"
 import * as Part from "../../core/Part.ts"
 import type { Answer } from "../SingleFlight.ts"
-import type { AnswerEntry } from "./cacheEntry.ts"
+import type { AnswerEntry } from "./cacheValue.ts"
 import type { Settings } from "./cacheSettings.ts"
 
 /** The entry of an answer; nothing where it is none to keep. */
 export const entryOf = (
+  key: string,
   answer: Answer,
   call: Call,
   settings: Settings,
@@ -29,7 +30,22 @@ export const entryOf = (
   if (!settings.cacheable(candidate)) return Effect.succeed(undefined)
   return Effect.map(decodes(call, candidate.text), (decodes) =>
     decodes
-      ? { _tag: "Answer", storedAt: now, computeMillis: now - began, provider, model, finishReason, usage, cost, parts }
+      ? {
+        _tag: "Answer",
+        key,
+        storedAt: now,
+        freshFor: settings.timeToLive,
+        staleFor: settings.staleWhileRevalidate,
+        staleIfErrorFor: settings.staleIfError,
+        // (A clock may step back.)
+        computeMillis: Math.max(0, now - began),
+        provider,
+        model,
+        finishReason,
+        usage,
+        cost,
+        parts
+      }
       : undefined)
 }
 

@@ -11,13 +11,15 @@ import * as Fiber from "effect/Fiber"
 import * as FiberSet from "effect/FiberSet"
 import * as PubSub from "effect/PubSub"
 import * as Random from "effect/Random"
+import * as Result from "effect/Result"
 import * as Tracer from "effect/Tracer"
 import { reportUnhandled } from "../../policies/internal/reportUnhandled.ts"
 import type { CacheStore, CacheStoreError, Found } from "../CacheStore.ts"
 import type { Answer, SingleFlight } from "../SingleFlight.ts"
 import { Counts } from "./cacheCounts.ts"
-import { encodeEntry, type Entry } from "./cacheEntry.ts"
+import { CacheValueError, decode, encode, type Entry } from "./cacheValue.ts"
 import { digest, digestSync } from "./digest.ts"
+import { jsonBytes } from "./jsonSize.ts"
 
 /** Something that a cache did. */
 export interface Change {
@@ -49,8 +51,8 @@ export interface EngineOptions {
   readonly refreshes: FiberSet.FiberSet
   readonly changes: PubSub.PubSub<Change>
   readonly holder: string
-  /** The longest text of an entry that is kept. */
-  readonly maxEntryLength: number
+  /** The most bytes of an entry that is kept. */
+  readonly maxEntryBytes: number
   /** How long a layer that closes waits for what is being written, in milliseconds. */
   readonly flushMillis: number
 }
@@ -129,17 +131,36 @@ export class Engine {
     })
   }
 
+  /** What was found, read; nothing where it cannot be, which is logged and counted. */
+  read(key: string, { unreadable, value }: Found): Effect.Effect<Entry | undefined> {
+    if (value === undefined && unreadable === undefined) return nothing
+    const decoded = value === undefined
+      ? Result.fail(new CacheValueError({ reason: unreadable! }))
+      : decode(key, value)
+    if (Result.isSuccess(decoded) && isWhole(decoded.success)) return Effect.succeed(decoded.success)
+    this.counts.undecodable++
+    const why = Result.isFailure(decoded) ? decoded.failure : new CacheValueError({ reason: "malformed" })
+    return Effect.as(reportUnhandled("Cache could not read an entry, and asks anew", Cause.fail(why)), undefined)
+  }
+
   /**
    * Writes an entry, in the background: whoever is interrupted, it is written. It is waited for no longer than the store may take.
    */
   write(
-    key: string,
     entry: Entry,
     options: { readonly generation: string; readonly keepMillis: number; readonly timeoutMillis: number }
   ): Effect.Effect<void> {
     return Effect.suspend(() => {
-      const { length, value } = encodeEntry(entry)
-      if (length > this.options.maxEntryLength) return this.refuse(key)
+      const { key } = entry
+      const encoded = encode(entry)
+      if (Result.isFailure(encoded)) {
+        return Effect.andThen(
+          reportUnhandled("Cache could not keep an answer", Cause.fail(encoded.failure)),
+          this.refuse(key)
+        )
+      }
+      const value = encoded.success
+      if (jsonBytes(value) > this.options.maxEntryBytes) return this.refuse(key)
       const { generation, keepMillis, timeoutMillis } = options
       const step = this.store.write(key, value, { generation, timeToLive: Duration.millis(keepMillis) })
       const written = Effect.matchCauseEffect(this.ask(step, timeoutMillis), {
@@ -267,6 +288,11 @@ export class Engine {
     return name
   }
 }
+
+const nothing = Effect.succeed(undefined)
+
+/** An answer is one with its end. */
+const isWhole = (entry: Entry): boolean => entry._tag === "Failure" || entry.parts.at(-1)?.type === "finish"
 
 export const within = (effect: Effect.Effect<unknown>, millis: number): Effect.Effect<void> =>
   Effect.timeoutOrElse(Effect.asVoid(effect), { duration: Duration.millis(millis), orElse: () => Effect.void })

@@ -14,16 +14,15 @@ import * as Llm from "../../core/Llm.ts"
 import { isTransient, type LlmError, StoreUnavailable, tagOf } from "../../core/LlmError.ts"
 import * as Opened from "../../core/Opened.ts"
 import { type CacheResult, Observer } from "../../core/Receipt.ts"
-import { reportUnhandled } from "../../policies/internal/reportUnhandled.ts"
 import { openUntil } from "../../policies/internal/reserve.ts"
 import type { CacheStoreError, Found } from "../CacheStore.ts"
 import type { Answer } from "../SingleFlight.ts"
 import { entryOf } from "./cacheAnswer.ts"
 import { type Engine, randomId, within } from "./cacheEngine.ts"
-import { type AnswerEntry, decodeEntry, type Entry } from "./cacheEntry.ts"
 import type { Identify, Identity } from "./cacheIdentity.ts"
 import { replay, servedBy } from "./cacheReplay.ts"
 import type { Settings } from "./cacheSettings.ts"
+import type { AnswerEntry, Entry } from "./cacheValue.ts"
 
 export interface Directed {
   readonly mode: "default" | "skip" | "refresh" | "readOnly" | "writeOnly"
@@ -54,8 +53,6 @@ interface Asking {
 
 /** How an entry stands, seen from now. */
 type Standing = "fresh" | "stale" | "ifError" | "over"
-
-const unknownEntry = "An entry of the cache is of another version, or was changed"
 
 export class CachePolicy<E, R> {
   private readonly options: PolicyOptions<E, R>
@@ -112,39 +109,29 @@ export class CachePolicy<E, R> {
     return this.ask(engine, call, directed, { identity, generation: undefined, writes: false }, undefined)
   }
 
-  private found(
-    engine: Engine,
-    call: Call,
-    directed: Directed,
-    identity: Identity,
-    { generation, unreadable, value }: Found
-  ): Open<E, R> {
-    const asking: Asking = { identity, generation, writes: directed.mode !== "readOnly" }
+  private found(engine: Engine, call: Call, directed: Directed, identity: Identity, found: Found): Open<E, R> {
+    const asking: Asking = { identity, generation: found.generation, writes: directed.mode !== "readOnly" }
     if (directed.mode === "refresh" || directed.mode === "writeOnly") {
       return this.ask(engine, call, directed, asking, undefined)
     }
-    const entry = value === undefined ? undefined : decodeEntry(value)
-    if (entry === undefined) {
-      const miss = this.ask(engine, call, directed, asking, undefined)
-      if (value === undefined && unreadable === undefined) return miss
-      engine.counts.undecodable++
-      return Effect.andThen(reportUnhandled(unknownEntry, Cause.fail(unreadable ?? "undecodable")), miss)
-    }
-    switch (this.standing(entry, call.recorder.now(), directed)) {
-      case "fresh":
-        return Effect.andThen(
-          this.isEarly(entry, call.recorder.now(), asking),
-          (early) =>
-            Effect.andThen(
-              early ? this.refresh(engine, call, directed, asking, entry) : Effect.void,
-              this.give(engine, call, identity, entry, "hit")
-            )
-        )
-      case "stale":
-        return Effect.andThen(
-          asking.writes ? this.refresh(engine, call, directed, asking, entry) : Effect.void,
-          this.give(engine, call, identity, entry, "stale")
-        )
+    return Effect.flatMap(engine.read(identity.key, found), (entry) =>
+      entry === undefined
+        ? this.ask(engine, call, directed, asking, undefined)
+        : this.look(engine, call, directed, asking, entry))
+  }
+
+  private look(engine: Engine, call: Call, directed: Directed, asking: Asking, entry: Entry): Open<E, R> {
+    const now = call.recorder.now()
+    switch (this.standing(entry, now, directed)) {
+      case "fresh": {
+        const hit = this.give(engine, call, asking.identity, entry, "hit")
+        return this.settings.beta === 0 || !asking.writes ? hit : Effect.flatMap(this.isEarly(entry, now), (early) =>
+          early ? Effect.andThen(this.refresh(engine, call, directed, asking, entry), hit) : hit)
+      }
+      case "stale": {
+        const stale = this.give(engine, call, asking.identity, entry, "stale")
+        return asking.writes ? Effect.andThen(this.refresh(engine, call, directed, asking, entry), stale) : stale
+      }
       case "ifError":
         return this.ask(engine, call, directed, asking, entry)
       case "over":
@@ -174,9 +161,9 @@ export class CachePolicy<E, R> {
    * who read it one does so in time (XFetch: Vattani, Chierichetti, Lowenstein, Optimal Probabilistic Cache Stampede Prevention,
    * PVLDB 8(8), 2015).
    */
-  private isEarly(entry: Entry, now: number, { writes }: Asking): Effect.Effect<boolean> {
+  private isEarly(entry: Entry, now: number): Effect.Effect<boolean> {
     const { beta, timeToLive } = this.settings
-    if (beta === 0 || entry._tag === "Failure" || !writes) return notEarly
+    if (entry._tag === "Failure") return notEarly
     return Effect.withFiber((fiber) => {
       // Above 0 and at most 1, so that the logarithm is finite.
       const chance = 1 - fiber.getRef(Random.Random).nextDoubleUnsafe()
@@ -296,12 +283,11 @@ export class CachePolicy<E, R> {
           if (!leased) return Effect.succeed(false)
           let written: Effect.Effect<void> = Effect.void
           const refreshed = Effect.flatMap(
-            Effect.orElseSucceed(engine.lookup(key, tags, storeTimeout), () => undefined),
-            (found) => {
-              const entry = found?.value === undefined ? undefined : decodeEntry(found.value)
+            this.again(engine, key, tags),
+            ({ entry, generation }) => {
               // Somebody has done it meanwhile.
               if (entry !== undefined && entry.storedAt !== seen.storedAt) return Effect.succeed(false)
-              const anew = { ...asking, generation: found?.generation }
+              const anew = { ...asking, generation }
               const run = this.asked(engine, refreshing, anew, "")
               written = run.written
               return Effect.as(this.operation(engine, call, anew, run), true)
@@ -314,6 +300,19 @@ export class CachePolicy<E, R> {
         })
       })
     )
+  }
+
+  /** What is there by now, as far as the store says. */
+  private again(
+    engine: Engine,
+    key: string,
+    tags: ReadonlyArray<string>
+  ): Effect.Effect<{ readonly entry: Entry | undefined; readonly generation: string | undefined }> {
+    return Effect.matchEffect(engine.lookup(key, tags, this.settings.storeTimeout), {
+      onFailure: () => Effect.succeed({ entry: undefined, generation: undefined }),
+      onSuccess: (found) =>
+        Effect.map(engine.read(key, found), (entry) => ({ entry, generation: found.generation }))
+    })
   }
 
   /** Asks on nobody's receipt but its own. */
@@ -426,10 +425,18 @@ class Asked<E, R> {
         if (tag === undefined || !negative.errors.has(tag)) return Effect.void
         // (Its tag is one of ours.)
         const failure = error as LlmError
-        return this.write(
-          { _tag: "Failure", storedAt: call.recorder.now(), error: failure, stack: this.options.stack },
-          negative.timeToLive
-        )
+        const now = call.recorder.now()
+        return this.write({
+          _tag: "Failure",
+          key: this.asking.identity.key,
+          storedAt: now,
+          freshFor: negative.timeToLive,
+          staleFor: 0,
+          staleIfErrorFor: 0,
+          computeMillis: Math.max(0, now - this.began),
+          error: failure,
+          stack: this.options.stack
+        }, negative.timeToLive)
       })
     })
   }
@@ -449,7 +456,7 @@ class Asked<E, R> {
     if (call === undefined || this.elsewhere !== undefined || !this.asking.writes) return Effect.void
     const { settings } = this.options
     const kept = Effect.suspend(() =>
-      Effect.flatMap(entryOf(answer, call, settings, this.began, call.recorder.now()), (entry) =>
+      Effect.flatMap(entryOf(this.asking.identity.key, answer, call, settings, this.began, call.recorder.now()), (entry) =>
         entry === undefined
           ? engine.refuse(this.asking.identity.key)
           : this.write(entry, settings.timeToLive + Math.max(settings.staleWhileRevalidate, settings.staleIfError)))
@@ -461,8 +468,8 @@ class Asked<E, R> {
   }
 
   private write(entry: Entry, keepMillis: number): Effect.Effect<void> {
-    const { generation, identity } = this.asking
-    return generation === undefined ? Effect.void : this.engine.write(identity.key, entry, {
+    const { generation } = this.asking
+    return generation === undefined ? Effect.void : this.engine.write(entry, {
       generation,
       keepMillis,
       timeoutMillis: this.options.settings.storeTimeout
@@ -477,16 +484,18 @@ class Asked<E, R> {
     const { key } = this.asking.identity
     const { engine } = this
     const holder = engine.holder()
-    const look = Effect.map(
+    const look = Effect.flatMap(
       engine.lookup(key, this.asking.identity.tags, storeTimeout),
-      ({ generation, value }): Entry | undefined => {
-        const entry = value === undefined ? undefined : decodeEntry(value)
-        // (Invalidated meanwhile: what is asked for now is good, and what was asked for before is not.)
-        return generation === this.asking.generation && entry !== undefined &&
-            this.how.isFresh(entry, call.recorder.now())
-          ? entry
-          : undefined
-      }
+      (found) =>
+        Effect.map(
+          engine.read(key, found),
+          (entry) =>
+            // (Invalidated meanwhile: what is asked for now is good, and what was asked for before is not.)
+            found.generation === this.asking.generation && entry !== undefined &&
+              this.how.isFresh(entry, call.recorder.now())
+              ? entry
+              : undefined
+        )
     )
     const step = Effect.flatMap(
       engine.ask(engine.store.lease(key, holder, Duration.millis(lease)), storeTimeout),

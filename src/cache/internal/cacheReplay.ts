@@ -7,7 +7,7 @@ import type { Call } from "../../core/Call.ts"
 import { AttemptRecord } from "../../core/internal/recorder.ts"
 import * as Opened from "../../core/Opened.ts"
 import type { CacheResult } from "../../core/Receipt.ts"
-import type { AnswerEntry } from "./cacheEntry.ts"
+import type { AnswerEntry } from "./cacheValue.ts"
 
 /** Who has given an answer: not among the requests of this call, since none was sent. */
 export const servedBy = (call: Call, entry: AnswerEntry): AttemptRecord => {

@@ -54,6 +54,8 @@ export interface AnswerEntry extends Common {
 export interface FailureEntry extends Common {
   readonly _tag: "Failure"
   readonly error: LlmError
+  /** Whose it is, where not all who have the key can fail so. */
+  readonly stack?: string | undefined
 }
 
 export type Entry = AnswerEntry | FailureEntry
@@ -177,7 +179,10 @@ const entryOf = (value: Common & Value): Entry | undefined => {
   const common = { key, storedAt, freshFor, staleFor, staleIfErrorFor, computeMillis }
   if ("failure" in value) {
     const error = decodeError(value["failure"])
-    return Result.isSuccess(error) ? Object.freeze({ _tag: "Failure", ...common, error: error.success }) : undefined
+    const stack = value["stack"]
+    return Result.isSuccess(error) && (stack === undefined || typeof stack === "string")
+      ? Object.freeze({ _tag: "Failure", ...common, error: error.success, stack })
+      : undefined
   }
   const answer: unknown = value
   if (!isAnswer(answer)) return

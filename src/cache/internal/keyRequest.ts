@@ -109,6 +109,7 @@ const neutral = new Set([
   "restart",
   "retry",
   "retryBudget",
+  "singleFlight",
   "timeout",
   "whole"
 ])
