@@ -17,6 +17,8 @@ export interface Caller<E> {
   readonly text: () => string
   readonly parts: ReadonlyArray<Part.Decoded>
   readonly receipt: () => Receipt.Receipt
+  /** Whether it has one: it may have been interrupted before it had begun. */
+  readonly hasReceipt: () => boolean
   readonly fiber: Fiber.Fiber<void, E>
   readonly leave: Effect.Effect<void>
   /** Its failure, or that it was interrupted; nothing while it runs, `success` afterwards. */
@@ -74,6 +76,7 @@ export const makeWorld = (
           text: () => textOf(parts),
           parts,
           receipt: () => receipt ?? assert.fail("no receipt yet"),
+          hasReceipt: () => receipt !== undefined,
           fiber,
           leave: Fiber.interrupt(fiber),
           ended: () => {
@@ -117,15 +120,20 @@ export const makeWorld = (
 /** What requests all receipts together have. */
 const ofReceipts = (receipts: ReadonlyArray<Receipt.Receipt>) =>
   receipts.flatMap((receipt) =>
-    receipt.attempts.map(({ durationMillis, outcome, startMillis }) => {
-      const at = receipt.startedAt + startMillis
-      // To the provider a caller that gave up went away.
-      return { at, until: at + durationMillis, outcome: outcome === "TimedOut" ? "interrupted" : outcome }
-    })
-  ).toSorted((a, b) => a.at - b.at || a.until - b.until).map(({ at, outcome }) => ({ at, outcome }))
+    receipt.attempts.map((attempt) => ({
+      at: receipt.startedAt + attempt.startMillis,
+      until: receipt.startedAt + attempt.startMillis + attempt.durationMillis,
+      outcome: attempt.outcome
+    }))
+  ).toSorted((a, b) => a.at - b.at || a.until - b.until).map(seen)
 
-const ofProvider = (calls: ReadonlyArray<ScriptedProvider.SeenCall>) =>
-  calls.map(({ at, outcome }) => ({ at, outcome }))
+const ofProvider = (calls: ReadonlyArray<ScriptedProvider.SeenCall>) => calls.map(seen)
+
+// How an answer has failed is called otherwise by those who see it from the other side.
+const seen = ({ at, outcome }: { readonly at: number; readonly outcome?: string | undefined }) => ({
+  at,
+  whole: outcome === "success"
+})
 
 /** The usage of all receipts together. */
 export const usageOf = (receipts: ReadonlyArray<Receipt.Receipt>): Usage.Usage =>
