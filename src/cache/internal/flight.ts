@@ -50,6 +50,8 @@ export class Flight {
   private failure: Cause.Cause<unknown> | undefined = undefined
   /** Whether the answer is too large to be kept. */
   private oversize = false
+  /** Whether readers are being woken one after the other: until all are, nobody is slow. */
+  private handing = false
   /** Goes on upstream, while that is held up by slow readers. */
   private goOn: (() => void) | undefined = undefined
   /** What the request does that is under way, for those who come late. */
@@ -170,16 +172,18 @@ export class Flight {
       this.oversize = true
       this.tower.closeOff(this)
     }
+    this.handing = true
     for (const participant of this.participants) {
       if (participant.wake !== undefined) participant.wake()
       else if (!participant.opened && participant.listens) participant.call.pulse?.parts(true)
     }
+    this.handing = false
     this.makeRoom()
   }
 
   /** What all have read is dropped of an answer that is too large, and whoever holds up others is cut off. */
   private makeRoom(): void {
-    if (!this.oversize || this.phase !== "flowing") return
+    if (!this.oversize || this.handing || this.phase !== "flowing") return
     const readers = [...this.participants].filter(({ broken }) => broken === undefined)
     // Who waits for the whole of it needs the whole of it.
     if (readers.every(({ opened }) => opened)) {

@@ -3,7 +3,7 @@
  */
 import { assert } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Layer, Option, Scope, Stream } from "effect"
-import { Llm, type LlmError, Part, Receipt, Usage } from "effect-bulwark"
+import { Llm, type LlmError, type Part, Receipt, Usage } from "effect-bulwark"
 import { ScriptedProvider } from "effect-bulwark/testing"
 import * as SingleFlight from "../../../src/cache/SingleFlight.ts"
 import { makeProbe, OpenAi, openai, question, textOf } from "../../core/support/stack.ts"
