@@ -112,28 +112,31 @@ export const makeWorld = (
         assert.strictEqual(probe.fibers(), 0)
         assert.strictEqual(probe.timers(), 0)
         for (const { outcome } of provider.calls) assert.notStrictEqual(outcome, undefined, "a request still runs")
-        assert.deepStrictEqual(ofReceipts(receipts), ofProvider(provider.calls))
+        assertAccounted(receipts, provider.calls)
       })
     }
   })
 
-/** What requests all receipts together have. */
-const ofReceipts = (receipts: ReadonlyArray<Receipt.Receipt>) =>
-  receipts.flatMap((receipt) =>
-    receipt.attempts.map((attempt) => ({
-      at: receipt.startedAt + attempt.startMillis,
-      until: receipt.startedAt + attempt.startMillis + attempt.durationMillis,
-      outcome: attempt.outcome
-    }))
-  ).toSorted((a, b) => a.at - b.at || a.until - b.until).map(seen)
-
-const ofProvider = (calls: ReadonlyArray<ScriptedProvider.SeenCall>) => calls.map(seen)
-
-// How an answer has failed is called otherwise by those who see it from the other side.
-const seen = ({ at, outcome }: { readonly at: number; readonly outcome?: string | undefined }) => ({
-  at,
-  whole: outcome === "success"
-})
+/** All requests that the provider saw are on the receipts, each on one; how it has failed is called otherwise by those who see it from there. */
+const assertAccounted = (
+  receipts: ReadonlyArray<Receipt.Receipt>,
+  calls: ReadonlyArray<ScriptedProvider.SeenCall>
+): void => {
+  const seen = ({ at, outcome }: { readonly at: number; readonly outcome?: string | undefined }) =>
+    `${at} ${outcome === "success"}`
+  const unseen = receipts.flatMap((receipt) =>
+    receipt.attempts.map((attempt) => ({ ...attempt, at: receipt.startedAt + attempt.startMillis }))
+  )
+  for (const call of calls) {
+    const index = unseen.findIndex((attempt) => seen(attempt) === seen(call))
+    if (index === -1) assert.fail(`no receipt has the request: ${seen(call)}`)
+    unseen.splice(index, 1)
+  }
+  // One that is interrupted as it begins may never be sent.
+  for (const attempt of unseen) {
+    assert.deepStrictEqual([attempt.outcome, attempt.durationMillis], ["interrupted", 0], "a request nobody has seen")
+  }
+}
 
 /** The usage of all receipts together. */
 export const usageOf = (receipts: ReadonlyArray<Receipt.Receipt>): Usage.Usage =>
