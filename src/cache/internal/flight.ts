@@ -32,14 +32,14 @@ export class Flight {
   readonly recorder: Recorder
   /** The call as it is made upstream. */
   readonly call: Call
-  fiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
-  /** Whether the last one has left. */
-  cancelled = false
-  /** Whether the answer is all there. */
-  finished = false
-  /** The upstream call is closed. */
-  readonly closed = Deferred.makeUnsafe<void>()
   private readonly tower: Tower
+  private fiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
+  /** Whether the last one has left. */
+  private cancelled = false
+  /** Whether the answer is all there. */
+  private finished = false
+  /** The upstream call is closed. */
+  private readonly closed = Deferred.makeUnsafe<void>()
   private readonly startedAt: number
   private finishedAt = 0
   /** In the order in which they came. */
@@ -50,6 +50,8 @@ export class Flight {
   private failure: Cause.Cause<unknown> | undefined = undefined
   /** Whether the answer is too large to be kept. */
   private oversize = false
+  /** Whether readers are being woken one after the other: until all are, nobody is slow. */
+  private handing = false
   /** Goes on upstream, while that is held up by slow readers. */
   private goOn: (() => void) | undefined = undefined
   /** What the request does that is under way, for those who come late. */
@@ -95,6 +97,12 @@ export class Flight {
     participant.owns = true
   }
 
+  /** What is run in it at once may have ended it already. */
+  runsIn(fiber: Fiber.Fiber<unknown, unknown>): void {
+    this.fiber = fiber
+    if (this.cancelled) fiber.interruptUnsafe()
+  }
+
   /** One leaves. Where it was the last, this waits until the upstream call is closed. */
   remove(participant: Participant): Effect.Effect<void> {
     this.participants.delete(participant)
@@ -118,9 +126,8 @@ export class Flight {
     return Deferred.await(this.closed)
   }
 
-  private tellSaved({ broken, call, owns }: Participant): void {
-    if (!this.finished || owns || broken !== undefined) return
-    call.recorder.saved = this.recorder.serving?.answerSpent
+  private tellSaved({ call, owns, served }: Participant): void {
+    if (served && !owns) call.recorder.saved = this.recorder.serving?.answerSpent
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -165,16 +172,18 @@ export class Flight {
       this.oversize = true
       this.tower.closeOff(this)
     }
+    this.handing = true
     for (const participant of this.participants) {
       if (participant.wake !== undefined) participant.wake()
       else if (!participant.opened && participant.listens) participant.call.pulse?.parts(true)
     }
+    this.handing = false
     this.makeRoom()
   }
 
   /** What all have read is dropped of an answer that is too large, and whoever holds up others is cut off. */
   private makeRoom(): void {
-    if (!this.oversize || this.phase !== "flowing") return
+    if (!this.oversize || this.handing || this.phase !== "flowing") return
     const readers = [...this.participants].filter(({ broken }) => broken === undefined)
     // Who waits for the whole of it needs the whole of it.
     if (readers.every(({ opened }) => opened)) {
@@ -207,6 +216,7 @@ export class Flight {
   }
 
   private readonly room: Effect.Effect<void> = Effect.callback((resume) => {
+    if (!this.isFull()) return resume(Effect.void)
     this.goOn = () => {
       this.goOn = undefined
       resume(Effect.void)
@@ -285,6 +295,7 @@ export class Flight {
     participant.index = this.buffer.end
     const parts = this.buffer.read(this.buffer.saidFrom)
     participant.took(parts)
+    participant.served = true
     participant.ended("success")
     participant.give(Effect.succeed(Opened.whole(parts)))
   }
@@ -301,17 +312,19 @@ export class Flight {
     const next: PartsPull = Effect.suspend((): PartsPull => {
       if (reader.broken !== undefined) return Effect.fail(reader.broken)
       if (reader.index < this.buffer.end) return this.hand(reader)
-      if (this.phase === "over") return this.end(reader)
-      return Effect.callback((resume) => {
-        reader.wake = () => {
-          reader.wake = undefined
-          resume(next)
-        }
-        // It may be the one that the others hold up.
-        this.makeRoom()
-        return Effect.sync(() => {
-          reader.wake = undefined
-        })
+      return this.phase === "over" ? this.end(reader) : more
+    })
+    const more: PartsPull = Effect.callback((resume) => {
+      // Between two steps a fiber may yield, and more may have come.
+      if (reader.broken !== undefined || reader.index < this.buffer.end || this.phase === "over") return resume(next)
+      reader.wake = () => {
+        reader.wake = undefined
+        resume(next)
+      }
+      // It may be the one that the others hold up.
+      this.makeRoom()
+      return Effect.sync(() => {
+        reader.wake = undefined
       })
     })
     return next

@@ -43,6 +43,8 @@ export class Participant {
   gaveUp: string | undefined = undefined
   /** Whether it has been answered, so that what it still waits for are parts. */
   opened = false
+  /** Whether it has been handed the whole of the answer. */
+  served = false
   /** Where it reads. */
   index = 0
   /** Called when there is more to read, while it waits for that. */
@@ -90,12 +92,11 @@ export class Participant {
     if (this.share !== undefined) this.share.owned = owned
   }
 
-  /** Its answer, when there is one. */
-  readonly await: Effect.Effect<Opened, unknown> = Effect.suspend(() =>
-    this.answer ?? Effect.callback<Opened, unknown>((resume) => {
-      this.resume = resume
-    })
-  )
+  /** Its answer, when there is one. (Between two steps a fiber may yield, so it is looked for where the wait begins.) */
+  readonly await: Effect.Effect<Opened, unknown> = Effect.callback((resume) => {
+    if (this.answer === undefined) this.resume = resume
+    else resume(this.answer)
+  })
 
   give(answer: Effect.Effect<Opened, unknown>): void {
     if (this.opened || this.left) return
@@ -133,6 +134,7 @@ export class Participant {
     for (const part of parts) {
       if (part.type !== "finish") continue
       this.view?.see(part)
+      this.served = true
       this.ended("success")
     }
   }

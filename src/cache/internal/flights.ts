@@ -97,13 +97,15 @@ export class Flights implements Tower {
   }
 
   private depart(flight: Flight, { context }: Asked): Effect.Effect<void> {
-    const run = this.run(flight)
-    const forked = Effect.forkIn(run, this.scope, { startImmediately: true, uninterruptible: true })
-    const departed: Effect.Effect<void> = Effect.flatMap(forked, () => {
-      if (flight.fiber !== undefined) return Effect.void
-      // The scope is closed, so nothing is run any more.
-      flight.ended(Cause.interrupt())
-      return this.land(flight)
+    const departed: Effect.Effect<void> = Effect.suspend(() => {
+      if (this.scope.state._tag === "Closed") {
+        flight.ended(Cause.interrupt())
+        return this.land(flight)
+      }
+      return Effect.map(
+        Effect.forkIn(this.run(flight), this.scope, { startImmediately: true, uninterruptible: true }),
+        (fiber) => flight.runsIn(fiber)
+      )
     })
     // All that is ambient is the leader's, also where it is begun by whoever has failed before.
     return Effect.updateContext(departed, (_: Context.Context<never>) => context)
@@ -124,9 +126,7 @@ export class Flights implements Tower {
         Aboard,
         [...Context.get(context, Aboard), flight]
       )
-    return Effect.withFiber((fiber) => {
-      flight.fiber = fiber
-      if (flight.cancelled) fiber.interruptUnsafe()
+    return Effect.suspend(() => {
       const scope = Scope.makeUnsafe()
       return Effect.flatMap(Effect.exit(Effect.interruptible(upstream(scope))), (exit) => {
         flight.ended(Exit.isFailure(exit) ? exit.cause : undefined)
