@@ -274,8 +274,9 @@ export class CachePolicy<E, R> {
       call.recorder.now(),
       Effect.suspend(() => {
         const holder = engine.holder()
+        const turns = turnsOf(key, asking.generation)
         const leased = Effect.orElseSucceed(
-          engine.ask(engine.store.lease(key, holder, Duration.millis(lease)), storeTimeout),
+          engine.ask(engine.store.lease(turns, holder, Duration.millis(lease)), storeTimeout),
           // Without a store to ask there is nobody to leave it to.
           () => true
         )
@@ -295,7 +296,7 @@ export class CachePolicy<E, R> {
           )
           return Effect.onExit(
             refreshed,
-            (exit) => engine.release(key, holder, storeTimeout, exit._tag === "Success" ? written : Effect.void)
+            (exit) => engine.release(turns, holder, storeTimeout, exit._tag === "Success" ? written : Effect.void)
           )
         })
       })
@@ -364,6 +365,9 @@ const passes = (error: unknown): boolean => {
   }
 }
 
+/** What leases are for: the answers that are asked for since the last invalidation. Nobody waits for one that was asked for before. */
+const turnsOf = (key: string, generation: string | undefined): string => `${key} ${generation}`
+
 /** How often to look whether somebody else has got an answer. */
 const poll = Schedule.min([Schedule.exponential("25 millis"), Schedule.spaced("500 millis")])
 
@@ -372,6 +376,7 @@ class Asked<E, R> {
   /** The answer that another process has got meanwhile, where one has. */
   elsewhere: AnswerEntry | undefined = undefined
   private began = 0
+  private generation: string | undefined
   private call: Call | undefined = undefined
   private readonly settled = Deferred.makeUnsafe<void>()
   private readonly options: PolicyOptions<E, R>
@@ -387,6 +392,7 @@ class Asked<E, R> {
     this.options = options
     this.engine = engine
     this.asking = asking
+    this.generation = asking.generation
     this.how = how
   }
 
@@ -410,7 +416,7 @@ class Asked<E, R> {
   }
 
   private opened(call: Call): Open<E, R> {
-    return this.how.waits && this.asking.generation !== undefined
+    return this.how.waits && this.generation !== undefined
       ? Effect.flatMap(this.turn(call), (entry) => entry === undefined ? this.send(call) : this.take(call, entry))
       : this.send(call)
   }
@@ -468,7 +474,7 @@ class Asked<E, R> {
   }
 
   private write(entry: Entry, keepMillis: number): Effect.Effect<void> {
-    const { generation } = this.asking
+    const { generation } = this
     return generation === undefined ? Effect.void : this.engine.write(entry, {
       generation,
       keepMillis,
@@ -481,26 +487,23 @@ class Asked<E, R> {
   /** Waits for the turn to ask, or until somebody else has an answer: that is handed back. A store that fails leaves nobody to wait for. */
   private turn(call: Call): Effect.Effect<Entry | undefined, never, Scope.Scope> {
     const { lease, storeTimeout, waitForOthers } = this.options.settings
-    const { key } = this.asking.identity
+    const { key, tags } = this.asking.identity
     const { engine } = this
     const holder = engine.holder()
-    const look = Effect.flatMap(
-      engine.lookup(key, this.asking.identity.tags, storeTimeout),
-      (found) =>
-        Effect.map(
-          engine.read(key, found),
-          (entry) =>
-            // (Invalidated meanwhile: what is asked for now is good, and what was asked for before is not.)
-            found.generation === this.asking.generation && entry !== undefined &&
-              this.how.isFresh(entry, call.recorder.now())
-              ? entry
-              : undefined
-        )
-    )
-    const step = Effect.flatMap(
-      engine.ask(engine.store.lease(key, holder, Duration.millis(lease)), storeTimeout),
-      (ours) => Effect.map(look, (entry) => ({ ours, entry }))
-    )
+    const step = Effect.suspend(() => {
+      const turns = turnsOf(key, this.generation)
+      const leased = engine.ask(engine.store.lease(turns, holder, Duration.millis(lease)), storeTimeout)
+      return Effect.flatMap(leased, (leased) =>
+        Effect.flatMap(engine.lookup(key, tags, storeTimeout), (found) =>
+          Effect.flatMap(engine.read(key, found), (read) => {
+            const entry = read !== undefined && this.how.isFresh(read, call.recorder.now()) ? read : undefined
+            if (found.generation === this.generation) return Effect.succeed({ ours: leased, entry })
+            // Invalidated meanwhile: what is asked for from now on is good, and has turns of its own.
+            this.generation = found.generation
+            const next = { ours: false, entry }
+            return leased ? Effect.as(engine.release(turns, holder, storeTimeout, Effect.void), next) : Effect.succeed(next)
+          })))
+    })
     const patience = Math.max(0, Math.min(waitForOthers, (openUntil(call) - call.recorder.now()) / 2))
     const turn = Effect.timeoutOrElse(
       Effect.repeat(step, { schedule: poll, until: ({ entry, ours }) => ours || entry !== undefined }),
@@ -510,12 +513,10 @@ class Asked<E, R> {
       // The flight is closed before it is told that its answer is whole, and the lease lasts until that is written.
       Effect.addFinalizer((exit) =>
         engine.release(
-          key,
+          turnsOf(key, this.generation),
           holder,
           storeTimeout,
-          exit._tag === "Success" && this.elsewhere === undefined
-            ? this.written
-            : Effect.void
+          exit._tag === "Success" && this.elsewhere === undefined ? this.written : Effect.void
         )
       ),
       Effect.map(Effect.orElseSucceed(turn, () => undefined), (turn) => turn?.entry)
