@@ -103,17 +103,11 @@ export class Engine {
     question: Effect.Effect<A, CacheStoreError>,
     timeoutMillis: number
   ): Effect.Effect<A, CacheStoreError | Cause.TimeoutError> {
-    return Effect.onError(
-      Effect.timeoutOrElse(question, {
-        duration: Duration.millis(timeoutMillis),
-        orElse: () => Effect.fail(new Cause.TimeoutError("The store of the cache did not answer in time"))
-      }),
-      (cause) => {
-        if (Cause.hasInterruptsOnly(cause)) return Effect.void
-        this.counts.storeErrors++
-        return reportUnhandled("Cache could not reach its store", cause)
-      }
-    )
+    return Effect.onError(inTime(question, timeoutMillis), (cause) => {
+      if (Cause.hasInterruptsOnly(cause)) return Effect.void
+      this.counts.storeErrors++
+      return reportUnhandled("Cache could not reach its store", cause)
+    })
   }
 
   /** What is there of a key. What this process has written while it was looked for is found too. */
@@ -293,6 +287,21 @@ const nothing = Effect.succeed(undefined)
 
 /** An answer is one with its end. */
 const isWhole = (entry: Entry): boolean => entry._tag === "Failure" || entry.parts.at(-1)?.type === "finish"
+
+/** A limit on an effect that may well end at once, as one of a store in memory does: then there is no need of a timer. */
+const inTime = <A, E>(effect: Effect.Effect<A, E>, millis: number): Effect.Effect<A, E | Cause.TimeoutError> =>
+  Effect.flatMap(
+    Effect.forkChild(effect, { startImmediately: true }),
+    (fiber): Effect.Effect<A, E | Cause.TimeoutError> =>
+      fiber.pollUnsafe() ?? Effect.ensuring(
+        Effect.timeoutOrElse(Fiber.join(fiber), {
+          duration: Duration.millis(millis),
+          orElse: () => Effect.fail(new Cause.TimeoutError("The store of the cache did not answer in time"))
+        }),
+        // Nobody waits for it to stop.
+        Effect.sync(() => fiber.interruptUnsafe())
+      )
+  )
 
 export const within = (effect: Effect.Effect<unknown>, millis: number): Effect.Effect<void> =>
   Effect.timeoutOrElse(Effect.asVoid(effect), { duration: Duration.millis(millis), orElse: () => Effect.void })

@@ -268,6 +268,11 @@ export class Recorder {
     })
   }
 
+  /** What a cache did, around the branches of the call or within the one that serves. */
+  private get cached(): Pick<Recorder, "cache" | "saved"> {
+    return this.cache === undefined && this.adopted !== undefined ? this.adopted.cached : this
+  }
+
   /** Closes the receipt; whoever comes later gets the same one. */
   close(outcome: string): Receipt.Receipt {
     if (this.closed !== undefined) return this.closed
@@ -276,6 +281,7 @@ export class Recorder {
     const firstPartAt = serving?.answerBeganAt
     const { attempts, events } = this.timeline
     const cost = costOf(attempts)
+    const { cache, saved } = this.cached
     this.closed = {
       operationId: this.operationId,
       attribution: this.attribution,
@@ -288,9 +294,9 @@ export class Recorder {
       }),
       degraded: this.degraded,
       ...(this.prompt === undefined ? undefined : { prompt: this.prompt }),
-      ...(this.cache === undefined ? undefined : { cache: this.cache }),
-      ...(this.saved?.usage === undefined ? undefined : { savedUsage: this.saved.usage }),
-      ...(this.saved?.cost === undefined ? undefined : { saved: this.saved.cost }),
+      ...(cache === undefined ? undefined : { cache }),
+      ...(saved?.usage === undefined ? undefined : { savedUsage: saved.usage }),
+      ...(saved?.cost === undefined ? undefined : { saved: saved.cost }),
       attempts: attempts.map((attempt) => this.attempt(attempt, now)),
       events: [...events],
       usage: attempts.reduce(
