@@ -23,7 +23,8 @@ const makeShaky = (seed: number, options: { readonly atomic: boolean; readonly l
         const generations = [...records.keys()].filter((name) => name.startsWith("g"))
         if (generations.length > 0) {
           const name = generations[below(generations.length)]!
-          chance(0.7) ? records.delete(name) : records.set(name, chance(0.5) ? {} : null)
+          if (chance(0.7)) records.delete(name)
+          else records.set(name, chance(0.5) ? {} : null)
         }
       }
       const answer = step()
