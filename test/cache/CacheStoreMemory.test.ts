@@ -82,7 +82,8 @@ describe("a cache in memory", () => {
                 const found = (yield* store.lookup(key, [])).value
                 const expected = model.lookup(key, now)
                 assert.strictEqual(found?.["n"], expected, `seed ${seed}, step ${n}`)
-                expected === undefined ? misses++ : hits++
+                if (expected === undefined) misses++
+                else hits++
               } else {
                 const value = { n, text: "x".repeat(below(900)) }
                 const timeToLive = 1 + below(100)

@@ -20,10 +20,13 @@ export const makeRecords = (backing: BackingPersistenceStore): Records => {
     write,
     // Within a process nobody replaces what another has just written, and of two processes the one that comes first mostly sees it.
     establish: (name, record, millis) =>
-      alone(Effect.flatMap(read(name), (there) =>
-        there === undefined
-          ? Effect.andThen(write(name, record, millis), read(name))
-          : Effect.succeed(there))),
+      alone(
+        Effect.filterOrElse(
+          read(name),
+          (there) => there !== undefined,
+          () => Effect.andThen(write(name, record, millis), read(name))
+        )
+      ),
     remove: backing.remove,
     clear: backing.clear
   }

@@ -88,7 +88,7 @@ describe("a cached answer", () => {
   })
 
   it("comes back without what a provider did not say", () => {
-    const { cost, finishReason, usage, ...rest } = answer
+    const { cost: _, finishReason: __, usage: ___, ...rest } = answer
     for (const entry of [rest, { ...rest, cost: undefined, finishReason: undefined, usage: undefined }]) {
       const value = encoded(entry)
       for (const home of [value, apart(value)]) {
@@ -212,7 +212,7 @@ describe("what is no cached answer", () => {
       assert.strictEqual(reason(decode("key", rest)), "malformed", name)
     }
     for (const name of Object.keys(value)) {
-      for (const wrong of [null, "", true, [null], [{}], { a: 1 }, -1, 1e400]) {
+      for (const wrong of [null, "", true, [null], [{}], { a: 1 }, -1]) {
         const broken = apart({ ...value, [name]: wrong })
         const found = decode("key", broken)
         if (reason(found) !== "none") continue

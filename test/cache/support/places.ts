@@ -1,12 +1,12 @@
 /**
  * Where a store may be, as data that another process can be told.
  */
-import { NodeRedis } from "@effect/platform-node"
+import * as NodeRedis from "@effect/platform-node/NodeRedis"
 import { PgClient } from "@effect/sql-pg"
 import { Layer } from "effect"
 import { Sqlite } from "effect-bulwark/sqlite"
-import { Persistence, Redis } from "effect/persistence"
-import { SqlClient } from "effect/sql"
+import { Persistence, type Redis } from "effect/persistence"
+import type { SqlClient } from "effect/sql"
 import * as CacheStore from "../../../src/cache/CacheStore.ts"
 import * as addresses from "../../support/addresses.ts"
 
@@ -16,8 +16,6 @@ export type Place =
   | { readonly home: "sqlite"; readonly filename: string }
   | { readonly home: "postgres"; readonly schema: string }
   | { readonly home: "redis"; readonly prefix: string }
-
-export type Client = SqlClient.SqlClient | Redis.Redis
 
 /** A store of its own in a place: one more client, as another process would be. */
 export const layerOf = (place: Place): Layer.Layer<CacheStore.CacheStore> => {

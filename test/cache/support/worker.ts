@@ -7,13 +7,11 @@ import * as CacheStore from "../../../src/cache/CacheStore.ts"
 import { layerOf, type Place } from "./places.ts"
 
 export type Job =
-  /** Tries to lease each of so many keys, and says which it got. */
-  | { readonly job: "lease"; readonly holder: string; readonly keys: number }
   /**
-   * Takes leases of one key for so long, and adds 1 to a number that is a value of the cache while it has it. It can only be right where
-   * nobody else has the lease.
+   * Tries to lease each of so many keys. Then takes leases of another key, so many times, and adds 1 to a number that is a value of the
+   * cache while it has it, which can only be right where nobody else has the lease. Says which of the first leases it got.
    */
-  | { readonly job: "count"; readonly holder: string; readonly times: number }
+  | { readonly job: "share"; readonly holder: string; readonly keys: number; readonly times: number }
   /** Takes a lease, says so, and goes on for ever. */
   | { readonly job: "hold"; readonly holder: string; readonly millis: number }
 
@@ -29,15 +27,12 @@ const work = (job: Job) =>
   Effect.gen(function*() {
     const store = yield* CacheStore.CacheStore
     switch (job.job) {
-      case "lease": {
+      case "share": {
         const got = yield* Effect.filter(
           Array.from({ length: job.keys }, (_, n) => n),
           (n) => store.lease(`${n}`, job.holder, Duration.minutes(1)),
           { concurrency: 20 }
         )
-        return yield* say(JSON.stringify(got))
-      }
-      case "count": {
         for (let n = 0; n < job.times; n++) {
           while (!(yield* store.lease("turn", job.holder, Duration.minutes(1)))) yield* Effect.sleep(2)
           const { generation, value } = yield* store.lookup("count", ["counts"])
@@ -47,10 +42,10 @@ const work = (job: Job) =>
           })
           yield* store.release("turn", job.holder)
         }
-        return yield* say("done")
+        return yield* say(JSON.stringify(got))
       }
       case "hold": {
-        yield* say(String(yield* store.lease("turn", job.holder, Duration.millis(job.millis))))
+        yield* say(String(yield* store.lease("held", job.holder, Duration.millis(job.millis))))
         return yield* Effect.never
       }
     }
