@@ -10,8 +10,8 @@ import { OpenAi, openai } from "../core/support/stack.ts"
 import { seeded } from "./support/requests.ts"
 
 const tenants = 50
-const prompts = Number(process.env["BULWARK_TEST_PROMPTS"] ?? 100)
-const reads = Number(process.env["BULWARK_TEST_READS"] ?? 15_000)
+const prompts = Number(process.env["BULWARK_TEST_PROMPTS"] ?? 20)
+const reads = Number(process.env["BULWARK_TEST_READS"] ?? 8_000)
 
 it.effect(`${tenants} tenants, ${prompts} prompts, ${reads} reads`, () =>
   Effect.gen(function*() {
