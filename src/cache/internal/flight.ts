@@ -181,42 +181,38 @@ export class Flight {
     this.makeRoom()
   }
 
-  /** What all have read is dropped of an answer that is too large, and whoever holds up others is cut off. */
-  private makeRoom(): void {
-    if (!this.oversize || this.handing || this.phase !== "flowing") return
-    const readers = [...this.participants].filter(({ broken }) => broken === undefined)
-    // Who waits for the whole of it needs the whole of it.
-    if (readers.every(({ opened }) => opened)) {
-      readers.sort((a, b) => a.index - b.index)
-      const waits = readers.some(({ wake }) => wake !== undefined)
-      for (const reader of readers) {
-        this.buffer.drop(reader.index)
-        if (!waits || this.buffer.bytes <= this.tower.maxBytes) break
-        this.cutOff(reader)
-      }
+  /** Those that read at their own pace; nothing where somebody waits for the whole of it, who needs the whole of it. */
+  private readers(): ReadonlyArray<Participant> | undefined {
+    const readers: Array<Participant> = []
+    for (const participant of this.participants) {
+      if (!participant.opened) return undefined
+      if (participant.broken === undefined) readers.push(participant)
     }
-    if (this.goOn !== undefined && !this.isFull()) this.goOn()
+    return readers
   }
 
-  private cutOff(reader: Participant): void {
-    reader.break((view) => view?.interrupted("closed") ?? brokenOff("closed", this.textTo(reader)))
-    reader.left = true
-    // Somebody waits for more, so it is not the last one.
-    this.participants.delete(reader)
-    const [next] = this.participants
-    if (this.owner === reader && next !== undefined) this.own(next)
+  /** What all have read is dropped of an answer that is too large. */
+  private makeRoom(): void {
+    if (!this.oversize || this.handing || this.phase !== "flowing") return
+    const readers = this.readers()
+    if (readers !== undefined) {
+      this.buffer.drop(readers.reduce((least, { index }) => Math.min(least, index), this.buffer.end))
+    }
+    if (!this.isHeldUp()) this.goOn?.()
   }
 
   private isFull(): boolean {
-    if (!this.oversize || this.buffer.bytes <= this.tower.maxBytes) return false
-    for (const { opened } of this.participants) {
-      if (!opened) return false
-    }
-    return true
+    return this.oversize && this.buffer.bytes > this.tower.maxBytes && this.readers() !== undefined
   }
 
-  private readonly room: Effect.Effect<void> = Effect.callback((resume) => {
-    if (!this.isFull()) return resume(Effect.void)
+  /** Whether there is no room, and nobody who is harmed by that. */
+  private isHeldUp(): boolean {
+    return this.isFull() && this.readers()?.some(({ wake }) => wake !== undefined) !== true
+  }
+
+  /** Upstream waits while all are slow. */
+  private readonly held: Effect.Effect<void> = Effect.callback((resume) => {
+    if (!this.isHeldUp()) return resume(Effect.void)
     this.goOn = () => {
       this.goOn = undefined
       resume(Effect.void)
@@ -225,6 +221,34 @@ export class Flight {
       this.goOn = undefined
     })
   })
+
+  /** Waits until there is room, or makes some: whoever holds up others is cut off. */
+  private readonly room: Effect.Effect<void> = Effect.suspend(() => {
+    if (!this.isFull()) return Effect.void
+    if (this.isHeldUp()) return Effect.andThen(this.held, this.room)
+    // Whoever is about to read does so before it is called slow.
+    return Effect.andThen(
+      Effect.yieldNow,
+      Effect.suspend(() => {
+        if (!this.isHeldUp()) this.cutOffSlow()
+        return this.room
+      })
+    )
+  })
+
+  private cutOffSlow(): void {
+    const readers = this.readers() ?? []
+    for (const reader of readers.toSorted((a, b) => a.index - b.index)) {
+      this.buffer.drop(reader.index)
+      if (!this.isFull()) return
+      reader.break((view) => view?.interrupted("closed") ?? brokenOff("closed", this.textTo(reader)))
+      reader.left = true
+      // Somebody waits for more, so it is not the last one.
+      this.participants.delete(reader)
+      const [next] = this.participants
+      if (this.owner === reader && next !== undefined) this.own(next)
+    }
+  }
 
   /** How upstream has ended: from now on nobody joins a failure. */
   ended(failure: Cause.Cause<unknown> | undefined): void {
