@@ -8,7 +8,7 @@ import type * as Fiber from "effect/Fiber"
 import * as Pull from "effect/Pull"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
-import type { Call, Pulse } from "../../core/Call.ts"
+import type { Call } from "../../core/Call.ts"
 import type { Recorder } from "../../core/internal/recorder.ts"
 import { StreamInterrupted, TimedOut } from "../../core/LlmError.ts"
 import * as Opened from "../../core/Opened.ts"
@@ -16,6 +16,7 @@ import type { Part } from "../../core/Part.ts"
 import type { Answer } from "./flightAnswer.ts"
 import { FlightBuffer, type Parts } from "./flightBuffer.ts"
 import type { Participant } from "./flightParticipant.ts"
+import { FlightPulse } from "./flightPulse.ts"
 
 type PartsPull = Pull.Pull<Parts, StreamInterrupted>
 
@@ -54,8 +55,7 @@ export class Flight {
   private handing = false
   /** Goes on upstream, while that is held up by slow readers. */
   private goOn: (() => void) | undefined = undefined
-  /** What the request does that is under way, for those who come late. */
-  private attempt: { responded: boolean; parts: "none" | "some" | "content" } | undefined = undefined
+  private readonly pulse = new FlightPulse(this.participants)
 
   constructor(key: string, leader: Participant, tower: Tower) {
     this.key = key
@@ -86,7 +86,7 @@ export class Flight {
     participant.join(this, participant !== this.leader, this.recorder.now())
     this.participants.add(participant)
     if (this.owner === undefined && this.phase !== "over") this.own(participant)
-    if (participant.listens) this.replay(participant)
+    this.pulse.replay(participant)
     if (this.phase === "over") this.giveWhole(participant)
     else if (this.phase === "flowing") this.giveFlow(participant)
   }
@@ -381,46 +381,6 @@ export class Flight {
   /** The text that a reader has been handed. */
   textTo(reader: Participant): string {
     return this.buffer.textTo(reader.index, () => this.recorder.serving?.partial() ?? "")
-  }
-
-  // -------------------------------------------------------------------------------------------------------------------
-  // what the requests do
-  // -------------------------------------------------------------------------------------------------------------------
-
-  private get pulse(): Pulse {
-    const each = (tell: (pulse: Pulse) => void): void => {
-      for (const participant of this.participants) {
-        if (participant.listens && participant.call.pulse !== undefined) tell(participant.call.pulse)
-      }
-    }
-    return {
-      attempt: () => {
-        this.attempt = { responded: false, parts: "none" }
-        each((pulse) => pulse.attempt())
-      },
-      response: (limits) => {
-        if (this.attempt !== undefined) this.attempt.responded = true
-        each((pulse) => pulse.response(limits))
-      },
-      parts: (content) => {
-        if (this.attempt !== undefined) {
-          this.attempt.parts = content || this.attempt.parts === "content" ? "content" : "some"
-        }
-        each((pulse) => pulse.parts(content))
-      },
-      failed: () => {
-        this.attempt = undefined
-        each((pulse) => pulse.failed())
-      }
-    }
-  }
-
-  /** Who comes late hears what has been done. What was said of limits, those have heard who came in time. */
-  private replay({ call: { pulse } }: Participant): void {
-    if (this.attempt === undefined || pulse === undefined) return
-    pulse.attempt()
-    if (this.attempt.responded) pulse.response([])
-    if (this.attempt.parts !== "none") pulse.parts(this.attempt.parts === "content")
   }
 }
 
