@@ -82,6 +82,11 @@ export class Flight {
     return this.phase === "opening" ? this.leader.until : this.call.deadline ?? Infinity
   }
 
+  /** Whether all have left before it was over. */
+  get isCancelled(): boolean {
+    return this.cancelled
+  }
+
   add(participant: Participant): void {
     participant.join(this, participant !== this.leader, this.recorder.now())
     this.participants.add(participant)
