@@ -208,6 +208,34 @@ describe("SingleFlight", () => {
     }).pipe(Effect.provide(Logger.layer([Logger.make(({ message }) => void logged.push(message))])))
   })
 
+  it.effect("dies for all where its request dies, also while it is closed, and is forgotten", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld([hello, hello])
+      const dying = Llm.make({
+        plan: openai.plan,
+        open: (call: Call.Call) =>
+          Effect.flatMap(SingleFlight.SingleFlight, (flights) =>
+            Effect.map(
+              flights.open("k", call, (call) =>
+                Effect.andThen(Effect.addFinalizer(() => Effect.die("so the test says")), openai.open(call))),
+              ({ opened }) =>
+                opened
+            ))
+      })
+      const callers = [yield* world.whole(dying), yield* world.whole(dying)]
+      yield* TestClock.adjust(1000)
+      for (const caller of callers) {
+        const ended = caller.ended()
+        assert.isTrue(Exit.isExit(ended) && Exit.hasDies(ended))
+        assert.strictEqual(caller.receipt().outcome, "defect")
+      }
+      const reads = yield* world.stream(dying)
+      yield* TestClock.adjust(1000)
+      assert.strictEqual(reads.text(), "Hello all!")
+      assert.strictEqual(world.calls.length, 2)
+      yield* world.settled
+    }))
+
   it.effect("is interrupted for all with the scope that it is kept in, and nothing is begun after", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld(() => hello)

@@ -36,7 +36,10 @@ describe("SingleFlight", () => {
           yield* TestClock.adjust(50)
           assert.strictEqual(phaseOf(hurried), "total")
           assert.deepStrictEqual(requests(hurried), [])
-          assert.deepStrictEqual(hurried.receipt().events.map(({ atMillis, type }) => [type, atMillis]), [["timeout", 50]])
+          assert.deepStrictEqual(hurried.receipt().events.map(({ atMillis, type }) => [type, atMillis]), [[
+            "timeout",
+            50
+          ]])
           yield* TestClock.adjust(1000)
           assert.strictEqual(first.text(), "Hello all!")
           yield* world.settled
@@ -71,7 +74,9 @@ describe("SingleFlight", () => {
 
       it.effect("around, it hears what the request does, also where it was begun by another", () =>
         Effect.gen(function*() {
-          const world = yield* makeWorld([ScriptedProvider.breakOff(["Hel", "lo "], "stall", { delay: 40, between: 30 })])
+          const world = yield* makeWorld([
+            ScriptedProvider.breakOff(["Hel", "lo "], "stall", { delay: 40, between: 30 })
+          ])
           const watched = (limits: Parameters<typeof Llm.timeout>[1]) => shared.pipe(Llm.timeout(limits))
           const first = yield* world[kind](watched({ idle: 100 }))
           yield* TestClock.adjust(20)
@@ -95,19 +100,19 @@ describe("SingleFlight", () => {
       it.effect("inside, it is that of those who were there from the beginning: who came later asks anew", () =>
         Effect.gen(function*() {
           const world = yield* makeWorld([ScriptedProvider.silence, hello])
-          const limited = openai.pipe(Llm.timeout({ firstPart: 110 }), SingleFlight.share({ key: () => "" }))
+          const limited = openai.pipe(Llm.timeout({ firstPart: 120 }), SingleFlight.share({ key: () => "" }))
           const first = yield* world[kind](limited)
           const second = yield* world[kind](limited)
           yield* TestClock.adjust(30)
           const late = [yield* world[kind](limited), yield* world[kind](limited)]
-          const over = yield* world[kind](limited.pipe(Llm.timeout({ total: 80 })))
+          const over = yield* world[kind](limited.pipe(Llm.timeout({ total: 90 })))
           yield* TestClock.adjust(1000)
           assert.deepStrictEqual([first, second].map(phaseOf), ["firstPart", "firstPart"])
           // Its own time is up at the same moment.
           assert.strictEqual(phaseOf(over), "firstPart")
           assert.deepStrictEqual(late.map((caller) => caller.text()), ["Hello all!", "Hello all!"])
           assert.deepStrictEqual(late.map((caller) => caller.receipt().cache), [undefined, "coalesced"])
-          assert.deepStrictEqual(late.map(requests), [[[80, 150, "success"]], []])
+          assert.deepStrictEqual(late.map(requests), [[[90, 150, "success"]], []])
           assert.strictEqual(world.calls.length, 2)
           yield* world.settled
         }))

@@ -8,7 +8,7 @@ import type * as Fiber from "effect/Fiber"
 import * as Pull from "effect/Pull"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
-import type { Call, Pulse } from "../../core/Call.ts"
+import type { Call } from "../../core/Call.ts"
 import type { Recorder } from "../../core/internal/recorder.ts"
 import { StreamInterrupted, TimedOut } from "../../core/LlmError.ts"
 import * as Opened from "../../core/Opened.ts"
@@ -16,6 +16,7 @@ import type { Part } from "../../core/Part.ts"
 import type { Answer } from "./flightAnswer.ts"
 import { FlightBuffer, type Parts } from "./flightBuffer.ts"
 import type { Participant } from "./flightParticipant.ts"
+import { FlightPulse } from "./flightPulse.ts"
 
 type PartsPull = Pull.Pull<Parts, StreamInterrupted>
 
@@ -54,8 +55,7 @@ export class Flight {
   private handing = false
   /** Goes on upstream, while that is held up by slow readers. */
   private goOn: (() => void) | undefined = undefined
-  /** What the request does that is under way, for those who come late. */
-  private attempt: { responded: boolean; parts: "none" | "some" | "content" } | undefined = undefined
+  private readonly pulse = new FlightPulse(this.participants)
 
   constructor(key: string, leader: Participant, tower: Tower) {
     this.key = key
@@ -82,11 +82,16 @@ export class Flight {
     return this.phase === "opening" ? this.leader.until : this.call.deadline ?? Infinity
   }
 
+  /** Whether all have left before it was over. */
+  get isCancelled(): boolean {
+    return this.cancelled
+  }
+
   add(participant: Participant): void {
     participant.join(this, participant !== this.leader, this.recorder.now())
     this.participants.add(participant)
     if (this.owner === undefined && this.phase !== "over") this.own(participant)
-    if (participant.listens) this.replay(participant)
+    this.pulse.replay(participant)
     if (this.phase === "over") this.giveWhole(participant)
     else if (this.phase === "flowing") this.giveFlow(participant)
   }
@@ -181,42 +186,38 @@ export class Flight {
     this.makeRoom()
   }
 
-  /** What all have read is dropped of an answer that is too large, and whoever holds up others is cut off. */
-  private makeRoom(): void {
-    if (!this.oversize || this.handing || this.phase !== "flowing") return
-    const readers = [...this.participants].filter(({ broken }) => broken === undefined)
-    // Who waits for the whole of it needs the whole of it.
-    if (readers.every(({ opened }) => opened)) {
-      readers.sort((a, b) => a.index - b.index)
-      const waits = readers.some(({ wake }) => wake !== undefined)
-      for (const reader of readers) {
-        this.buffer.drop(reader.index)
-        if (!waits || this.buffer.bytes <= this.tower.maxBytes) break
-        this.cutOff(reader)
-      }
+  /** Those that read at their own pace; nothing where somebody waits for the whole of it, who needs the whole of it. */
+  private readers(): ReadonlyArray<Participant> | undefined {
+    const readers: Array<Participant> = []
+    for (const participant of this.participants) {
+      if (!participant.opened) return undefined
+      if (participant.broken === undefined) readers.push(participant)
     }
-    if (this.goOn !== undefined && !this.isFull()) this.goOn()
+    return readers
   }
 
-  private cutOff(reader: Participant): void {
-    reader.break((view) => view?.interrupted("closed") ?? brokenOff("closed", this.textTo(reader)))
-    reader.left = true
-    // Somebody waits for more, so it is not the last one.
-    this.participants.delete(reader)
-    const [next] = this.participants
-    if (this.owner === reader && next !== undefined) this.own(next)
+  /** What all have read is dropped of an answer that is too large. */
+  private makeRoom(): void {
+    if (!this.oversize || this.handing || this.phase !== "flowing") return
+    const readers = this.readers()
+    if (readers !== undefined) {
+      this.buffer.drop(readers.reduce((least, { index }) => Math.min(least, index), this.buffer.end))
+    }
+    if (!this.isHeldUp()) this.goOn?.()
   }
 
   private isFull(): boolean {
-    if (!this.oversize || this.buffer.bytes <= this.tower.maxBytes) return false
-    for (const { opened } of this.participants) {
-      if (!opened) return false
-    }
-    return true
+    return this.oversize && this.buffer.bytes > this.tower.maxBytes && this.readers() !== undefined
   }
 
-  private readonly room: Effect.Effect<void> = Effect.callback((resume) => {
-    if (!this.isFull()) return resume(Effect.void)
+  /** Whether there is no room, and nobody who is harmed by that. */
+  private isHeldUp(): boolean {
+    return this.isFull() && this.readers()?.some(({ wake }) => wake !== undefined) !== true
+  }
+
+  /** Upstream waits while all are slow. */
+  private readonly held: Effect.Effect<void> = Effect.callback((resume) => {
+    if (!this.isHeldUp()) return resume(Effect.void)
     this.goOn = () => {
       this.goOn = undefined
       resume(Effect.void)
@@ -225,6 +226,34 @@ export class Flight {
       this.goOn = undefined
     })
   })
+
+  /** Waits until there is room, or makes some: whoever holds up others is cut off. */
+  private readonly room: Effect.Effect<void> = Effect.suspend(() => {
+    if (!this.isFull()) return Effect.void
+    if (this.isHeldUp()) return Effect.andThen(this.held, this.room)
+    // Whoever is about to read does so before it is called slow.
+    return Effect.andThen(
+      Effect.yieldNow,
+      Effect.suspend(() => {
+        if (!this.isHeldUp()) this.cutOffSlow()
+        return this.room
+      })
+    )
+  })
+
+  private cutOffSlow(): void {
+    const readers = this.readers() ?? []
+    for (const reader of readers.toSorted((a, b) => a.index - b.index)) {
+      this.buffer.drop(reader.index)
+      if (!this.isFull()) return
+      reader.break((view) => view?.interrupted("closed") ?? brokenOff("closed", this.textTo(reader)))
+      reader.left = true
+      // Somebody waits for more, so it is not the last one.
+      this.participants.delete(reader)
+      const [next] = this.participants
+      if (this.owner === reader && next !== undefined) this.own(next)
+    }
+  }
 
   /** How upstream has ended: from now on nobody joins a failure. */
   ended(failure: Cause.Cause<unknown> | undefined): void {
@@ -357,46 +386,6 @@ export class Flight {
   /** The text that a reader has been handed. */
   textTo(reader: Participant): string {
     return this.buffer.textTo(reader.index, () => this.recorder.serving?.partial() ?? "")
-  }
-
-  // -------------------------------------------------------------------------------------------------------------------
-  // what the requests do
-  // -------------------------------------------------------------------------------------------------------------------
-
-  private get pulse(): Pulse {
-    const each = (tell: (pulse: Pulse) => void): void => {
-      for (const participant of this.participants) {
-        if (participant.listens && participant.call.pulse !== undefined) tell(participant.call.pulse)
-      }
-    }
-    return {
-      attempt: () => {
-        this.attempt = { responded: false, parts: "none" }
-        each((pulse) => pulse.attempt())
-      },
-      response: (limits) => {
-        if (this.attempt !== undefined) this.attempt.responded = true
-        each((pulse) => pulse.response(limits))
-      },
-      parts: (content) => {
-        if (this.attempt !== undefined) {
-          this.attempt.parts = content || this.attempt.parts === "content" ? "content" : "some"
-        }
-        each((pulse) => pulse.parts(content))
-      },
-      failed: () => {
-        this.attempt = undefined
-        each((pulse) => pulse.failed())
-      }
-    }
-  }
-
-  /** Who comes late hears what has been done. What was said of limits, those have heard who came in time. */
-  private replay({ call: { pulse } }: Participant): void {
-    if (this.attempt === undefined || pulse === undefined) return
-    pulse.attempt()
-    if (this.attempt.responded) pulse.response([])
-    if (this.attempt.parts !== "none") pulse.parts(this.attempt.parts === "content")
   }
 }
 

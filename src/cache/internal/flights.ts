@@ -98,7 +98,7 @@ export class Flights implements Tower {
 
   private depart(flight: Flight, { context }: Asked): Effect.Effect<void> {
     const departed: Effect.Effect<void> = Effect.suspend(() => {
-      if (this.scope.state._tag === "Closed") {
+      if (flight.isCancelled || this.scope.state._tag === "Closed") {
         flight.ended(Cause.interrupt())
         return this.land(flight)
       }
@@ -130,7 +130,11 @@ export class Flights implements Tower {
       const scope = Scope.makeUnsafe()
       return Effect.flatMap(Effect.exit(Effect.interruptible(upstream(scope))), (exit) => {
         flight.ended(Exit.isFailure(exit) ? exit.cause : undefined)
-        return Effect.flatMap(Effect.exit(Scope.close(scope, exit)), () => this.land(flight))
+        return Effect.flatMap(Effect.exit(Scope.close(scope, exit)), (closed) => {
+          // As in any call: what dies while it is closed is the end of it.
+          if (Exit.isFailure(closed)) flight.ended(closed.cause)
+          return this.land(flight)
+        })
       })
     })
   }
