@@ -15,7 +15,7 @@ import * as Result from "effect/Result"
 import * as Tracer from "effect/Tracer"
 import { reportUnhandled } from "../../policies/internal/reportUnhandled.ts"
 import type { CacheStore, CacheStoreError, Found } from "../CacheStore.ts"
-import type { Answer, SingleFlight } from "../SingleFlight.ts"
+import type { SingleFlight } from "../SingleFlight.ts"
 import { Counts } from "./cacheCounts.ts"
 import { CacheValueError, decode, encode, type Entry } from "./cacheValue.ts"
 import { digest, digestSync } from "./digest.ts"
@@ -72,8 +72,6 @@ export class Engine {
   /** What was written last, each with a number that grows. */
   private readonly written = new Map<string, number>()
   private writes = 0
-  private readonly joined = new Map<string, number>()
-  private readonly answers = new Map<string, Answer>()
   private readonly refreshing = new Set<string>()
   private readonly coolUntil = new Map<string, number>()
   private readonly tags = new Map<string, string>()
@@ -195,26 +193,6 @@ export class Engine {
   /** What is left to write is given a last chance when the layer closes. */
   get close(): Effect.Effect<void> {
     return Effect.suspend(() => within(FiberSet.awaitEmpty(this.options.writes), this.options.flushMillis))
-  }
-
-  // ---- calls that share ----
-
-  /** A call has joined a flight: what it spares is known when the answer is there. */
-  joins(flight: string): void {
-    const arrived = this.answers.get(flight)
-    if (arrived !== undefined) this.counts.save(arrived.usage, arrived.cost)
-    else this.joined.set(flight, (this.joined.get(flight) ?? 0) + 1)
-  }
-
-  arrived(flight: string, answer: Answer): void {
-    this.answers.set(flight, answer)
-    for (let n = this.joined.get(flight) ?? 0; n > 0; n--) this.counts.save(answer.usage, answer.cost)
-    this.joined.delete(flight)
-  }
-
-  landed(flight: string): void {
-    this.answers.delete(flight)
-    this.joined.delete(flight)
   }
 
   // ---- refreshes ----

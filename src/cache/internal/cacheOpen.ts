@@ -219,7 +219,7 @@ export class CachePolicy<E, R> {
     const flight = `${key} ${this.options.instance} ${asking.generation ?? ""} ${
       alone ? call.id : asking.writes ? "" : "not written"
     }`
-    const asked = run ?? this.asked(engine, directed, asking, flight)
+    const asked = run ?? this.asked(engine, directed, asking)
     const opened = engine.options.flights.open(flight, call, (shared) => asked.begin(shared), {
       whole: (answer) => asked.whole(answer)
     })
@@ -228,7 +228,14 @@ export class CachePolicy<E, R> {
       else engine.counts.misses++
       engine.tell(coalesced ? "Coalesced" : "Miss", call.recorder.now(), key)
     }
-    return Effect.matchCauseEffect(opened, {
+    // Known when the call leaves the flight, which is before this: what is acquired first is released last.
+    const saved = Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        const { cache, saved } = call.recorder
+        if (cache === "coalesced" && saved !== undefined) engine.counts.save(saved.usage, saved.cost)
+      })
+    )
+    return Effect.matchCauseEffect(Effect.andThen(saved, opened), {
       onFailure: (cause) => {
         call.recorder.cache ??= "miss"
         // (A refresh is counted as one.)
@@ -237,13 +244,11 @@ export class CachePolicy<E, R> {
       },
       onSuccess: ({ joined, opened }) => {
         const { elsewhere } = asked
-        if (joined) engine.joins(flight)
         // Who has joined another call that failed, and then asked itself, has shared nothing.
-        else call.recorder.cache ??= "miss"
+        call.recorder.cache ??= "miss"
         if (elsewhere !== undefined) {
           call.recorder.cache = "coalesced"
           call.recorder.saved = { usage: elsewhere.usage, cost: elsewhere.cost }
-          engine.counts.save(elsewhere.usage, elsewhere.cost)
         }
         if (run === undefined) tell(joined || elsewhere !== undefined)
         return Effect.succeed(opened)
@@ -251,9 +256,8 @@ export class CachePolicy<E, R> {
     })
   }
 
-  private asked(engine: Engine, directed: Directed, asking: Asking, flight: string): Asked<E, R> {
+  private asked(engine: Engine, directed: Directed, asking: Asking): Asked<E, R> {
     return new Asked(this.options, engine, asking, {
-      flight,
       waits: asking.writes && this.settings.waitForOthers > 0 && directed.mode === "default",
       isFresh: (entry, now) => this.standing(entry, now, directed) === "fresh"
     })
@@ -289,7 +293,7 @@ export class CachePolicy<E, R> {
               // Somebody has done it meanwhile.
               if (entry !== undefined && entry.storedAt !== seen.storedAt) return Effect.succeed(false)
               const anew = { ...asking, generation }
-              const run = this.asked(engine, refreshing, anew, "")
+              const run = this.asked(engine, refreshing, anew)
               written = run.written
               return Effect.as(this.operation(engine, call, anew, run), true)
             }
@@ -383,7 +387,6 @@ class Asked<E, R> {
   private readonly engine: Engine
   private readonly asking: Asking
   private readonly how: {
-    readonly flight: string
     readonly waits: boolean
     readonly isFresh: (entry: Entry, now: number) => boolean
   }
@@ -407,15 +410,6 @@ class Asked<E, R> {
 
   begin(call: Call): Open<E, R> {
     this.call = call
-    return Effect.andThen(
-      Effect.addFinalizer((exit) =>
-        exit._tag === "Success" ? Effect.void : Effect.sync(() => this.engine.landed(this.how.flight))
-      ),
-      this.opened(call)
-    )
-  }
-
-  private opened(call: Call): Open<E, R> {
     return this.how.waits && this.generation !== undefined
       ? Effect.flatMap(this.turn(call), (entry) => entry === undefined ? this.send(call) : this.take(call, entry))
       : this.send(call)
@@ -458,7 +452,6 @@ class Asked<E, R> {
   /** Told when the answer is whole. */
   whole(answer: Answer): Effect.Effect<void> {
     const { call, engine } = this
-    engine.arrived(this.how.flight, answer)
     if (call === undefined || this.elsewhere !== undefined || !this.asking.writes) return Effect.void
     const { settings } = this.options
     const kept = Effect.suspend(() =>
@@ -467,10 +460,7 @@ class Asked<E, R> {
           ? engine.refuse(this.asking.identity.key)
           : this.write(entry, settings.timeToLive + Math.max(settings.staleWhileRevalidate, settings.staleIfError)))
     )
-    return Effect.ensuring(kept, Effect.sync(() => {
-      engine.landed(this.how.flight)
-      Deferred.doneUnsafe(this.settled, Effect.void)
-    }))
+    return Effect.ensuring(kept, Deferred.succeed(this.settled, undefined))
   }
 
   private write(entry: Entry, keepMillis: number): Effect.Effect<void> {

@@ -5,6 +5,7 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import type { Call } from "../../core/Call.ts"
 import { toPull } from "../../core/internal/pull.ts"
@@ -141,27 +142,35 @@ export class Flights implements Tower {
 
   private land(flight: Flight): Effect.Effect<void> {
     return Effect.suspend(() => {
-      const again = flight.settle()
       const { answer } = flight
       const whole = flight.leader.asked.hooks?.whole
+      const answered = Effect.suspend(() => {
+        const [first, ...rest] = flight.settle()
+        return first === undefined ? Effect.void : this.board(flight.key, first, ...rest)
+      })
       const over = Effect.sync(() => {
         this.closeOff(flight)
         this.all.delete(flight)
       })
-      const [first, ...rest] = again
-      return Effect.andThen(
-        first === undefined ? Effect.void : this.board(flight.key, first, ...rest),
-        answer === undefined || whole === undefined ? over : Effect.andThen(
-          Effect.catchCause(
-            Effect.interruptible(Effect.suspend(() => whole(answer))),
-            (cause) =>
-              Cause.hasInterruptsOnly(cause)
-                ? Effect.void
-                : reportUnhandled("SingleFlight: what was to be done with an answer has died", cause)
+      if (answer === undefined || whole === undefined) return Effect.andThen(answered, over)
+      // Begun before anybody is answered, so that what takes no time is done by then, and waited for afterwards.
+      const telling = Effect.forkChild(Effect.interruptible(Effect.suspend(() => whole(answer))), {
+        startImmediately: true
+      })
+      return Effect.flatMap(telling, (fiber) =>
+        Effect.andThen(
+          Effect.andThen(
+            answered,
+            Effect.catchCause(
+              Effect.onInterrupt(Effect.interruptible(Fiber.join(fiber)), () => Fiber.interrupt(fiber)),
+              (cause) =>
+                Cause.hasInterruptsOnly(cause)
+                  ? Effect.void
+                  : reportUnhandled("SingleFlight: what was to be done with an answer has died", cause)
+            )
           ),
           over
-        )
-      )
+        ))
     })
   }
 }
