@@ -109,7 +109,7 @@ describe("a cache in memory", () => {
       }
       // A test of nothing is none.
       for (const count of [hits, misses, evictions, over]) assert.isAbove(count, sequences)
-    }))
+    }), 600_000)
 
   it.effect("hands out the very value that it was given", () =>
     withStore({}, (store) =>

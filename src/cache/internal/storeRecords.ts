@@ -114,7 +114,7 @@ export const makeStore = (records: Records, leases: LeaseHome): CacheStore["Serv
       ask(
         "remove",
         Effect.gen(function*() {
-          // First the mark: what is written in between is hidden by it.
+          // First the mark: whoever dies in between has hidden the value all the same.
           yield* write(yield* recordName("r", key), fresh(), markMillis)
           yield* records.remove(yield* recordName("v", key))
         })
