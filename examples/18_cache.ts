@@ -15,7 +15,7 @@ const llm = Llm.model(OpenAi, "gpt-5-mini").pipe(
   // Inside: what is found in the cache costs nothing.
   Budget.enforce({ maxOutputTokens: 500 }),
   Cache.through({
-    timeToLive: "200 millis",
+    timeToLive: "2 seconds",
     staleIfError: "1 hour",
     tags: ["towers"]
   }),
@@ -57,7 +57,7 @@ const main = Effect.gen(function*() {
   yield* Cache.invalidate({ tag: "towers" })
   yield* Console.log(`  ${yield* ask.pipe(acme)}`)
 
-  yield* Effect.sleep("250 millis")
+  yield* Effect.sleep("2100 millis")
   yield* Console.log("Its time is over, and the model is down:")
   yield* Console.log(`  ${yield* ask.pipe(acme)}`)
 

@@ -314,7 +314,12 @@ describe("failures that are kept", () => {
         assert.instanceOf(yield* Effect.flip(Llm.generateText(llm, question)), LlmError.ContentFiltered)
         assert.strictEqual(provider.calls.length, 2)
         // It has the same key: whom it asks, and what, is the same.
-        const never = openai.pipe(Llm.orElseSucceed(() => "Sorry."), Cache.through({ ...hour, negative }))
+        const never = openai.pipe(
+          Llm.orElseSucceed(() =>
+            "Sorry."
+          ),
+          Cache.through({ ...hour, negative })
+        )
         assert.strictEqual(yield* ask(never), "miss: Sorry.")
         assert.strictEqual(provider.calls.length, 3)
       }).pipe(Effect.provide([Cache.layerMemory(), provider.layer]))

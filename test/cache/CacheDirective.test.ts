@@ -8,7 +8,7 @@ import { Cache, CacheKey } from "effect-bulwark/cache"
 import { ScriptedProvider } from "effect-bulwark/testing"
 import { Prompt } from "effect/ai"
 import { TestClock } from "effect/testing"
-import { anthropic, Anthropic, OpenAi, openai, question } from "../core/support/stack.ts"
+import { Anthropic, anthropic, type OpenAi, openai, question } from "../core/support/stack.ts"
 import { ask, counting } from "./support/cached.ts"
 
 const hour = { timeToLive: "1 hour" } as const
@@ -105,7 +105,10 @@ describe("directives", () => {
 
   it.effect("the inner one wins, and tags add up", () =>
     Effect.gen(function*() {
-      assert.strictEqual(yield* wants({ mode: "default" }).pipe(Cache.withDirective({ mode: "skip" })), "miss: answer 1")
+      assert.strictEqual(
+        yield* wants({ mode: "default" }).pipe(Cache.withDirective({ mode: "skip" })),
+        "miss: answer 1"
+      )
       const directive = yield* Effect.service(Cache.CurrentDirective).pipe(
         Cache.withDirective({ tags: ["b"] }),
         Cache.withDirective({ mode: "skip", tags: ["a"] })
@@ -128,7 +131,13 @@ describe("invalidation", () => {
   it.effect("by key", () =>
     Effect.gen(function*() {
       yield* ask(cached)
-      const request = { prompt: Prompt.make(question.prompt), tools: [], toolChoice: "none", settings: {}, responseFormat: { type: "text" } } as const
+      const request = {
+        prompt: Prompt.make(question.prompt),
+        tools: [],
+        toolChoice: "none",
+        settings: {},
+        responseFormat: { type: "text" }
+      } as const
       const key = yield* CacheKey.make({ scope: CacheKey.tenantOf({}), plan: openai.plan, request })
       yield* Cache.invalidate({ key: "0".repeat(64) })
       assert.strictEqual(yield* ask(cached), "hit: answer 1")
@@ -138,7 +147,9 @@ describe("invalidation", () => {
 
   it.effect("by the keys that the changes tell", () =>
     Effect.gen(function*() {
-      const fiber = yield* Effect.forkChild(Stream.runCollect(Stream.take(Cache.changes, 3)), { startImmediately: true })
+      const fiber = yield* Effect.forkChild(Stream.runCollect(Stream.take(Cache.changes, 3)), {
+        startImmediately: true
+      })
       yield* Effect.yieldNow
       yield* ask(cached)
       yield* ask(cached)
@@ -151,7 +162,9 @@ describe("invalidation", () => {
 
   it.effect("by tag, of the policy and of the call", () =>
     Effect.gen(function*() {
-      const tagged = openai.pipe(Cache.through({ ...hour, tags: ({ attribution }) => [`feature ${attribution.feature}`, "all"] }))
+      const tagged = openai.pipe(
+        Cache.through({ ...hour, tags: ({ attribution }) => [`feature ${attribution.feature}`, "all"] })
+      )
       const of = (feature: string, tags: ReadonlyArray<string> = []) =>
         ask(tagged).pipe(Attribution.annotate({ feature }), Cache.withDirective({ tags }))
       yield* of("search")

@@ -86,7 +86,10 @@ for (const fault of ["fails", "is silent"] as const satisfies ReadonlyArray<Faul
           assert.instanceOf(exit.value, LlmError.StoreUnavailable)
           assert.strictEqual(millis, waits)
           assert.strictEqual(provider.calls.length, 0)
-          assert.deepStrictEqual(receipts.one().events.map(({ reason, type }) => [type, reason]), [["rejected", "StoreUnavailable"]])
+          assert.deepStrictEqual(receipts.one().events.map(({ reason, type }) => [type, reason]), [[
+            "rejected",
+            "StoreUnavailable"
+          ]])
         })
       ))
 
@@ -94,7 +97,9 @@ for (const fault of ["fails", "is silent"] as const satisfies ReadonlyArray<Faul
       world((store, provider) =>
         Effect.gen(function*() {
           store.faults.lookup = fault
-          const fiber = yield* start(Effect.all(Array.from({ length: 20 }, () => ask(allowing)), { concurrency: "unbounded" }))
+          const fiber = yield* start(
+            Effect.all(Array.from({ length: 20 }, () => ask(allowing)), { concurrency: "unbounded" })
+          )
           yield* TestClock.adjust("2 seconds")
           const results = yield* Fiber.join(fiber)
           assert.strictEqual(results.length, 20)
@@ -169,7 +174,10 @@ it.effect("an answer that is being written when the layer closes is written", ()
         CacheStore.CacheStore.of({
           ...store,
           write: (key, value, options) =>
-            Effect.andThen(Effect.sleep("150 millis"), Effect.andThen(Effect.sync(() => written.push(key)), store.write(key, value, options)))
+            Effect.andThen(
+              Effect.sleep("150 millis"),
+              Effect.andThen(Effect.sync(() => written.push(key)), store.write(key, value, options))
+            )
         }))
     ).pipe(Layer.provide(CacheStore.layerMemory()))
     const fiber = yield* start(
@@ -200,8 +208,10 @@ describe("values that cannot be read", () => {
             CacheStore.CacheStore.of({
               ...store,
               lookup: (key, tags) =>
-                Effect.map(store.lookup(key, tags), (found) =>
-                  broken && found.value !== undefined ? { ...found, value: change(found.value) } : found),
+                Effect.map(
+                  store.lookup(key, tags),
+                  (found) => broken && found.value !== undefined ? { ...found, value: change(found.value) } : found
+                ),
               write: (...args) => {
                 broken = false
                 return store.write(...args)

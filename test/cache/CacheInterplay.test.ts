@@ -10,7 +10,7 @@ import { ScriptedProvider } from "effect-bulwark/testing"
 import { LanguageModel, Tool, Toolkit } from "effect/ai"
 import { TestClock } from "effect/testing"
 import { budget } from "../budget/support/budget.ts"
-import { anthropic, Anthropic, collect, makeReceipts, OpenAi, openai, question, textOf } from "../core/support/stack.ts"
+import { Anthropic, anthropic, collect, makeReceipts, OpenAi, openai, question, textOf } from "../core/support/stack.ts"
 import { ask, counting } from "./support/cached.ts"
 
 const hour = { timeToLive: "1 hour" } as const
@@ -39,8 +39,10 @@ describe("coalescing", () => {
 
   it.effect("callers and streams share, each with the same parts; the sums of receipts are what was sent", () =>
     Effect.gen(function*() {
-      const provider = ScriptedProvider.make(OpenAi, () =>
-        ScriptedProvider.text(["Hel", "lo", "!"], { delay: "1 second", between: "100 millis" }))
+      const provider = ScriptedProvider.make(
+        OpenAi,
+        () => ScriptedProvider.text(["Hel", "lo", "!"], { delay: "1 second", between: "100 millis" })
+      )
       const receipts = makeReceipts()
       yield* Effect.gen(function*() {
         const first = yield* start(collect(Llm.streamText(cached, question)))
@@ -98,7 +100,9 @@ describe("coalescing", () => {
         const fiber = yield* start(many(10, Effect.flip(ask(cached))))
         yield* TestClock.adjust("1 second")
         const errors = yield* Fiber.join(fiber)
-        assert.isTrue(errors.every((error) => error._tag === "Overloaded"))
+        assert.isTrue(errors.every((error) =>
+          error._tag === "Overloaded"
+        ))
         assert.strictEqual(yield* ask(cached), "miss: Hi")
         assert.strictEqual(provider.calls.length, 2)
       }).pipe(Effect.provide([Cache.layerMemory(), provider.layer]))
@@ -107,8 +111,10 @@ describe("coalescing", () => {
   it.effect("two stacks that can fail in other ways share what is kept, and not what is under way", () =>
     Effect.gen(function*() {
       const safe = openai.pipe(Llm.orElseSucceed(() => "Sorry."), Cache.through(hour))
-      const provider = ScriptedProvider.make(OpenAi, (_, n) =>
-        n < 2 ? ScriptedProvider.fail("Overloaded", { delay: "1 second" }) : ScriptedProvider.text("Hi"))
+      const provider = ScriptedProvider.make(
+        OpenAi,
+        (_, n) => n < 2 ? ScriptedProvider.fail("Overloaded", { delay: "1 second" }) : ScriptedProvider.text("Hi")
+      )
       yield* Effect.gen(function*() {
         const failing = yield* start(Effect.flip(ask(cached)))
         const never = yield* start(ask(safe))
@@ -222,7 +228,10 @@ describe("Budget", () => {
         counting({ delay: "1 second" }).layer
       ]))
       assert.strictEqual(receipts.seen.filter(({ cost }) => cost !== undefined).length, 1)
-      assert.deepStrictEqual(new Set(receipts.seen.map(({ cache, saved }) => `${cache} ${saved}`)), new Set(["miss undefined", "coalesced 12", "hit 12"]))
+      assert.deepStrictEqual(
+        new Set(receipts.seen.map(({ cache, saved }) => `${cache} ${saved}`)),
+        new Set(["miss undefined", "coalesced 12", "hit 12"])
+      )
     }))
 })
 

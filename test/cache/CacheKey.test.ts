@@ -158,7 +158,9 @@ describe("CacheKey.make", () => {
     const file = (data: string | Uint8Array | URL, mediaType = "image/png", fileName?: string) =>
       key(prompt([{
         role: "user",
-        content: [{ ...Prompt.makePart("file", { mediaType, data, ...(fileName === undefined ? {} : { fileName }) }) } as never]
+        content: [
+          { ...Prompt.makePart("file", { mediaType, data, ...(fileName === undefined ? {} : { fileName }) }) } as never
+        ]
       }]))
     same(file(new Uint8Array([0, 1, 2])), file("AAEC"))
     same(file(new URL("https://example.com/a.png")), file("https://example.com/a.png"))
@@ -187,7 +189,10 @@ describe("CacheKey.make", () => {
     other(tools([Weather]), tools([make("Wether", "The weather of a city", fields)]))
     other(tools([Weather]), tools([make("Weather", "The weather of a town", fields)]))
     other(tools([Weather]), tools([make("Weather", "The weather of a city", { city: Schema.String })]))
-    other(tools([Weather]), tools([make("Weather", "The weather of a city", { days: Schema.Number, city: Schema.String })]))
+    other(
+      tools([Weather]),
+      tools([make("Weather", "The weather of a city", { days: Schema.Number, city: Schema.String })])
+    )
     const second = make("Time", "The time", {})
     other(tools([Weather, second]), tools([second, Weather]))
     other(tools([Weather], "auto"), tools([Weather], "required"))
@@ -236,7 +241,13 @@ describe("CacheKey.make", () => {
       own(openai, "b"),
       openai.plan,
       { policy: "orElse", detail: "", repeats: 1, children: [own(openai, "a"), anthropic.plan] },
-      own({ ...openai, plan: { policy: "orElse", detail: "", repeats: 1, children: [openai.plan, anthropic.plan] } } as Llm.Any, "a")
+      own(
+        {
+          ...openai,
+          plan: { policy: "orElse", detail: "", repeats: 1, children: [openai.plan, anthropic.plan] }
+        } as Llm.Any,
+        "a"
+      )
     ]
     assert.strictEqual(new Set(plans.map((plan) => key({}, { plan }))).size, plans.length)
   })
@@ -296,7 +307,9 @@ describe("many requests", () => {
     return key(fields, material)
   }
 
-  it(`${count} pairs: what differs has another key, and what only looks different has the same`, { timeout: 60_000 + count }, () => {
+  it(`${count} pairs: what differs has another key, and what only looks different has the same`, {
+    timeout: 60_000 + count
+  }, () => {
     const random = seeded(7)
     const seen = new Map<string, string>()
     for (let n = 0; n < count; n++) {
@@ -310,10 +323,13 @@ describe("many requests", () => {
       other(second, first)
       for (const [one, hash] of [[drawn, first], [changed, second]] as const) {
         // (In one order of keys, here by hand.)
-        const text = JSON.stringify(one, (_, value: unknown) =>
-          typeof value === "object" && value !== null && !Array.isArray(value)
-            ? Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => a < b ? -1 : 1))
-            : value)
+        const text = JSON.stringify(
+          one,
+          (_, value: unknown) =>
+            typeof value === "object" && value !== null && !Array.isArray(value)
+              ? Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => a < b ? -1 : 1))
+              : value
+        )
         const before = seen.get(hash)
         if (before === undefined) {
           // (As many as fit.)

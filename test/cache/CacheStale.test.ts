@@ -7,7 +7,7 @@ import { Attribution, Breaker, Fallback, Llm, LlmError, type Receipt } from "eff
 import { Cache } from "effect-bulwark/cache"
 import { ScriptedProvider } from "effect-bulwark/testing"
 import { TestClock } from "effect/testing"
-import { anthropic, Anthropic, makeReceipts, OpenAi, openai, question } from "../core/support/stack.ts"
+import { Anthropic, anthropic, makeReceipts, OpenAi, openai, question } from "../core/support/stack.ts"
 import { ask, counting, faulty } from "./support/cached.ts"
 
 const second = { timeToLive: "1 second" } as const
@@ -44,10 +44,15 @@ describe("staleWhileRevalidate", () => {
         assert.deepStrictEqual([stale, refreshes, failedRefreshes, misses], [3, 1, 0, 1])
       })).pipe(Attribution.annotate({ tenant: "acme" }), Effect.provide([Cache.layerMemory(), slow.layer]))
       // The refresh is on a receipt of its own, and so on the bill.
-      const stale = receipts.seen.filter(({ cache }) => cache === "stale")
+      const stale = receipts.seen.filter(({ cache }) =>
+        cache === "stale"
+      )
       assert.isTrue(stale.every(({ attempts }) => attempts.length === 0))
       const asked = receipts.seen.filter(({ attempts }) => attempts.length > 0)
-      assert.deepStrictEqual(asked.map(({ cache, outcome }) => [cache, outcome]), [["miss", "success"], ["miss", "success"]])
+      assert.deepStrictEqual(asked.map(({ cache, outcome }) => [cache, outcome]), [["miss", "success"], [
+        "miss",
+        "success"
+      ]])
       assert.deepStrictEqual(asked.map(({ attribution }) => attribution), [{ tenant: "acme" }, { tenant: "acme" }])
       assert.strictEqual(asked[1]!.timings.totalMillis, 300)
       assert.strictEqual(new Set(receipts.seen.map(({ operationId }) => operationId)).size, receipts.seen.length)
@@ -70,8 +75,10 @@ describe("staleWhileRevalidate", () => {
   it.effect("a refresh that fails is not tried again at once, and the old answer is given until then", () =>
     Effect.gen(function*() {
       const long = openai.pipe(Cache.through({ ...second, staleWhileRevalidate: "1 minute" }))
-      const provider = ScriptedProvider.make(OpenAi, (_, n) =>
-        n === 0 || n === 2 ? ScriptedProvider.text(`answer ${n + 1}`) : ScriptedProvider.fail("Overloaded"))
+      const provider = ScriptedProvider.make(
+        OpenAi,
+        (_, n) => n === 0 || n === 2 ? ScriptedProvider.text(`answer ${n + 1}`) : ScriptedProvider.fail("Overloaded")
+      )
       yield* Effect.gen(function*() {
         yield* ask(long)
         yield* TestClock.setTime(2_000)
@@ -136,8 +143,10 @@ const failable: { readonly [tag: string]: LlmError.ProviderError["_tag"] } = Obj
 describe("staleIfError", () => {
   const llm = openai.pipe(Cache.through({ ...second, staleIfError: "10 seconds" }))
   const failing = (error: LlmError.ProviderError["_tag"], options?: { readonly delay: "1 second" }) =>
-    ScriptedProvider.make(OpenAi, (_, n) =>
-      n === 0 ? ScriptedProvider.text("answer 1") : ScriptedProvider.fail(error, options))
+    ScriptedProvider.make(
+      OpenAi,
+      (_, n) => n === 0 ? ScriptedProvider.text("answer 1") : ScriptedProvider.fail(error, options)
+    )
 
   it.effect("gives the old answer where no new one is to be had, with the failure on the receipt", () =>
     Effect.gen(function*() {
@@ -246,13 +255,19 @@ describe("earlyRefresh", () => {
         }
         // Four standard deviations.
         const allowed = 4 * Math.sqrt(expected * (1 - expected) / trials)
-        assert.isBelow(Math.abs(early / trials - expected), allowed, `${before} ms before the end: ${early} of ${trials}`)
+        assert.isBelow(
+          Math.abs(early / trials - expected),
+          allowed,
+          `${before} ms before the end: ${early} of ${trials}`
+        )
       }
     }).pipe(Random.withSeed("early")))
 
   it.effect("is off where nobody asks for it, and comes earlier with a larger beta", () =>
     Effect.gen(function*() {
-      for (const [earlyRefresh, least, most] of [[false, 0, 0], [{ beta: 0 }, 0, 0], [{ beta: 1_000 }, 1, 1]] as const) {
+      for (
+        const [earlyRefresh, least, most] of [[false, 0, 0], [{ beta: 0 }, 0, 0], [{ beta: 1_000 }, 1, 1]] as const
+      ) {
         const provider = counting({ delay: "100 millis" })
         yield* Effect.gen(function*() {
           const llm = openai.pipe(Cache.through({ timeToLive: "10 seconds", earlyRefresh }))
@@ -277,7 +292,9 @@ describe("determinism", () => {
         Cache.through({ ...second, earlyRefresh: true, staleWhileRevalidate: "1 second", staleIfError: "5 seconds" })
       )
       const provider = ScriptedProvider.make(OpenAi, (_, n) =>
-        n % 3 === 2 ? ScriptedProvider.fail("Overloaded") : ScriptedProvider.text(`answer ${n}`, { delay: "150 millis" }))
+        n % 3 === 2
+          ? ScriptedProvider.fail("Overloaded")
+          : ScriptedProvider.text(`answer ${n}`, { delay: "150 millis" }))
       yield* seen.observe(Effect.gen(function*() {
         for (let n = 0; n < 60; n++) {
           yield* start(Effect.exit(ask(llm)))

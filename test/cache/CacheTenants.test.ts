@@ -44,8 +44,12 @@ it.effect(`${tenants} tenants, ${prompts} prompts, ${reads} reads`, () =>
         const { receipt, text } = yield* Llm.generateText(random.pick(stacks), { prompt }).pipe(
           Attribution.annotate({ tenant, user })
         )
-        if (!text.startsWith(`${tenant} [`) || !text.includes(`"${prompt}"`)) assert.fail(`${tenant}, ${prompt}: ${text}`)
-        if (receipt.cache === "hit") hits++
+        if (!text.startsWith(`${tenant} [`) || !text.includes(`"${prompt}"`)) {
+          assert.fail(`${tenant}, ${prompt}: ${text}`)
+        }
+        if (receipt.cache === "hit") {
+          hits++
+        }
       }
     }).pipe(Effect.provide([Cache.layerMemory({ maxEntries: tenants * prompts * 4 + 1 }), provider.layer]))
     assert.isAbove(hits, 0)

@@ -7,8 +7,8 @@ import type { Call } from "../../core/Call.ts"
 import { structuredOutput } from "../../core/internal/structuredOutput.ts"
 import * as Part from "../../core/Part.ts"
 import type { Answer } from "../SingleFlight.ts"
-import type { AnswerEntry } from "./cacheValue.ts"
 import type { Settings } from "./cacheSettings.ts"
+import type { AnswerEntry } from "./cacheValue.ts"
 
 /** The entry of an answer; nothing where it is none to keep. */
 export const entryOf = (
@@ -26,7 +26,16 @@ export const entryOf = (
     // What another cache within has given has an age of its own, which nobody would know of any more.
     call.recorder.cache === "hit" || call.recorder.cache === "stale"
   ) return Effect.succeed(undefined)
-  const candidate = { provider, model, finishReason, callsTools: callsTools(parts), text: Part.text(parts), parts, usage, cost }
+  const candidate = {
+    provider,
+    model,
+    finishReason,
+    callsTools: callsTools(parts),
+    text: Part.text(parts),
+    parts,
+    usage,
+    cost
+  }
   if (!settings.cacheable(candidate)) return Effect.succeed(undefined)
   return Effect.map(decodes(call, candidate.text), (decodes) =>
     decodes

@@ -116,10 +116,13 @@ export class Engine {
   ): Effect.Effect<Found, CacheStoreError | Cause.TimeoutError> {
     return Effect.suspend(() => {
       const before = this.writes
-      return Effect.flatMap(this.ask(this.store.lookup(key, tags), timeoutMillis), (found) =>
-        found.value === undefined && (this.written.get(key) ?? 0) > before
-          ? this.lookup(key, tags, timeoutMillis)
-          : Effect.succeed(found))
+      return Effect.flatMap(
+        this.ask(this.store.lookup(key, tags), timeoutMillis),
+        (found) =>
+          found.value === undefined && (this.written.get(key) ?? 0) > before
+            ? this.lookup(key, tags, timeoutMillis)
+            : Effect.succeed(found)
+      )
     })
   }
 
@@ -164,8 +167,10 @@ export class Engine {
             this.tell("Written", now, key)
           })
       })
-      return Effect.flatMap(FiberSet.run(this.options.writes, written, { startImmediately: true }), (fiber) =>
-        fiber.pollUnsafe() === undefined ? Effect.asVoid(Fiber.await(fiber)) : Effect.void)
+      return Effect.flatMap(
+        FiberSet.run(this.options.writes, written, { startImmediately: true }),
+        (fiber) => fiber.pollUnsafe() === undefined ? Effect.asVoid(Fiber.await(fiber)) : Effect.void
+      )
     })
   }
 

@@ -71,8 +71,7 @@ export const makeIdentify = (plan: Plan.Plan, settings: Settings): Identify => {
       if (scope === undefined) return Effect.succeed(undefined)
       const own = settings.own?.(call)
       if (settings.own !== undefined && own === undefined) return Effect.succeed(undefined)
-      const of = (own: unknown) =>
-        attempt(() => identify(engine, call, scope, own, names))
+      const of = (own: unknown) => attempt(() => identify(engine, call, scope, own, names))
       return call.prepare === undefined
         ? of(own)
         : Effect.flatMap(prepared(call, asked), (changed) =>
@@ -103,8 +102,10 @@ const prepared = (call: Call, models: ReadonlyArray<string>): Effect.Effect<Read
       const target = askedOf(model)
       return target === undefined
         ? Effect.succeed(undefined)
-        : Effect.map(Effect.exit(call.prepare!(target, call.request)), (exit) =>
-          Exit.isFailure(exit) ? "refused" : sameRequest(exit.value, call.request))
+        : Effect.map(
+          Effect.exit(call.prepare!(target, call.request)),
+          (exit) => Exit.isFailure(exit) ? "refused" : sameRequest(exit.value, call.request)
+        )
     }),
     (changed) => {
       call.recorder.events.splice(events)

@@ -68,8 +68,11 @@ export class CachePolicy<E, R> {
   open(engine: Engine, call: Call, directed: Directed): Open<E | StoreUnavailable, R> {
     // Whoever goes on from a text, or probes a circuit, wants an answer of a model.
     if (directed.mode === "skip" || call.continues !== undefined || call.single) return this.bypass(engine, call)
-    return Effect.flatMap(this.options.identify(engine, call, directed.tags), (identity) =>
-      identity === undefined ? this.bypass(engine, call) : this.identified(engine, call, directed, identity))
+    return Effect.flatMap(
+      this.options.identify(engine, call, directed.tags),
+      (identity) =>
+        identity === undefined ? this.bypass(engine, call) : this.identified(engine, call, directed, identity)
+    )
   }
 
   private bypass(engine: Engine, call: Call): Open<E, R> {
@@ -125,8 +128,12 @@ export class CachePolicy<E, R> {
     switch (this.standing(entry, now, directed)) {
       case "fresh": {
         const hit = this.give(engine, call, asking.identity, entry, "hit")
-        return this.settings.beta === 0 || !asking.writes ? hit : Effect.flatMap(this.isEarly(entry, now), (early) =>
-          early ? Effect.andThen(this.refresh(engine, call, directed, asking, entry), hit) : hit)
+        return this.settings.beta === 0 || !asking.writes ?
+          hit :
+          Effect.flatMap(
+            this.isEarly(entry, now),
+            (early) => early ? Effect.andThen(this.refresh(engine, call, directed, asking, entry), hit) : hit
+          )
       }
       case "stale": {
         const stale = this.give(engine, call, asking.identity, entry, "stale")
@@ -205,10 +212,13 @@ export class CachePolicy<E, R> {
       return this.shared(engine, call, directed, asking)
     })
     if (fallback?._tag !== "Answer") return opened
-    return Effect.catch(Llm.attempt(opened), (error) =>
-      passes(error) && this.standing(fallback, call.recorder.now(), directed) === "ifError"
-        ? this.give(engine, call, asking.identity, fallback, "stale")
-        : Effect.fail(error))
+    return Effect.catch(
+      Llm.attempt(opened),
+      (error) =>
+        passes(error) && this.standing(fallback, call.recorder.now(), directed) === "ifError"
+          ? this.give(engine, call, asking.identity, fallback, "stale")
+          : Effect.fail(error)
+    )
   }
 
   /** Asks, together with all who ask for the same now. */
@@ -315,8 +325,7 @@ export class CachePolicy<E, R> {
   ): Effect.Effect<{ readonly entry: Entry | undefined; readonly generation: string | undefined }> {
     return Effect.matchEffect(engine.lookup(key, tags, this.settings.storeTimeout), {
       onFailure: () => Effect.succeed({ entry: undefined, generation: undefined }),
-      onSuccess: (found) =>
-        Effect.map(engine.read(key, found), (entry) => ({ entry, generation: found.generation }))
+      onSuccess: (found) => Effect.map(engine.read(key, found), (entry) => ({ entry, generation: found.generation }))
     })
   }
 
@@ -455,10 +464,13 @@ class Asked<E, R> {
     if (call === undefined || this.elsewhere !== undefined || !this.asking.writes) return Effect.void
     const { settings } = this.options
     const kept = Effect.suspend(() =>
-      Effect.flatMap(entryOf(this.asking.identity.key, answer, call, settings, this.began, call.recorder.now()), (entry) =>
-        entry === undefined
-          ? engine.refuse(this.asking.identity.key)
-          : this.write(entry, settings.timeToLive + Math.max(settings.staleWhileRevalidate, settings.staleIfError)))
+      Effect.flatMap(
+        entryOf(this.asking.identity.key, answer, call, settings, this.began, call.recorder.now()),
+        (entry) =>
+          entry === undefined
+            ? engine.refuse(this.asking.identity.key)
+            : this.write(entry, settings.timeToLive + Math.max(settings.staleWhileRevalidate, settings.staleIfError))
+      )
     )
     return Effect.ensuring(kept, Deferred.succeed(this.settled, undefined))
   }
@@ -483,16 +495,26 @@ class Asked<E, R> {
     const step = Effect.suspend(() => {
       const turns = turnsOf(key, this.generation)
       const leased = engine.ask(engine.store.lease(turns, holder, Duration.millis(lease)), storeTimeout)
-      return Effect.flatMap(leased, (leased) =>
-        Effect.flatMap(engine.lookup(key, tags, storeTimeout), (found) =>
-          Effect.flatMap(engine.read(key, found), (read) => {
-            const entry = read !== undefined && this.how.isFresh(read, call.recorder.now()) ? read : undefined
-            if (found.generation === this.generation) return Effect.succeed({ ours: leased, entry })
-            // Invalidated meanwhile: what is asked for from now on is good, and has turns of its own.
-            this.generation = found.generation
-            const next = { ours: false, entry }
-            return leased ? Effect.as(engine.release(turns, holder, storeTimeout, Effect.void), next) : Effect.succeed(next)
-          })))
+      return Effect.flatMap(
+        leased,
+        (leased) =>
+          Effect.flatMap(
+            engine.lookup(key, tags, storeTimeout),
+            (found) =>
+              Effect.flatMap(engine.read(key, found), (read) => {
+                const entry = read !== undefined && this.how.isFresh(read, call.recorder.now()) ? read : undefined
+                if (found.generation === this.generation) {
+                  return Effect.succeed({ ours: leased, entry })
+                }
+                // Invalidated meanwhile: what is asked for from now on is good, and has turns of its own.
+                this.generation = found.generation
+                const next = { ours: false, entry }
+                return leased
+                  ? Effect.as(engine.release(turns, holder, storeTimeout, Effect.void), next)
+                  : Effect.succeed(next)
+              })
+          )
+      )
     })
     const patience = Math.max(0, Math.min(waitForOthers, (openUntil(call) - call.recorder.now()) / 2))
     const turn = Effect.timeoutOrElse(

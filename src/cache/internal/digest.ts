@@ -1,8 +1,8 @@
 /**
  * SHA-256 of text. Node's own is there at once, elsewhere it is Web Crypto's; both give the same.
  */
-import * as Effect from "effect/Effect"
 import { WebCrypto } from "effect/crypto/WebCrypto"
+import * as Effect from "effect/Effect"
 import * as Hex from "effect/encoding/Hex"
 
 interface NodeCrypto {

@@ -56,9 +56,26 @@ export const faulty = (home: Layer.Layer<CacheStore.CacheStore> = CacheStore.lay
   ).pipe(Layer.provide(home))
   /** A cache over it. */
   const cache = Cache.layer().pipe(Layer.provideMerge(layer))
-  return { faults, asked, layer, cache, all: (fault: Fault) => {
-    for (const operation of ["lookup", "write", "remove", "invalidate", "clear", "lease", "release", "statistics"] as const) {
-      faults[operation] = fault
+  return {
+    faults,
+    asked,
+    layer,
+    cache,
+    all: (fault: Fault) => {
+      for (
+        const operation of [
+          "lookup",
+          "write",
+          "remove",
+          "invalidate",
+          "clear",
+          "lease",
+          "release",
+          "statistics"
+        ] as const
+      ) {
+        faults[operation] = fault
+      }
     }
-  } }
+  }
 }

@@ -9,8 +9,8 @@ import { Cache, CacheStore } from "effect-bulwark/cache"
 import { ScriptedProvider } from "effect-bulwark/testing"
 import { writeSync } from "node:fs"
 import { createInterface } from "node:readline"
-import * as addresses from "../../support/addresses.ts"
 import { OpenAi, openai, question } from "../../core/support/stack.ts"
+import * as addresses from "../../support/addresses.ts"
 
 export interface Fleet {
   readonly prefix: string
@@ -39,20 +39,21 @@ const stacks = {
   over: openai.pipe(Cache.through({ ...patient, tags: ["over"] }))
 }
 
-const round = (stack: keyof typeof stacks) => Effect.gen(function*() {
-  const before = provider.calls.length
-  const results: Record<string, number> = {}
-  yield* Effect.all(
-    Array.from({ length: callers }, () =>
-      Effect.map(Llm.generateText(stacks[stack], question), ({ receipt }) => {
-        results[receipt.cache!] = (results[receipt.cache!] ?? 0) + 1
-      })),
-    { concurrency: "unbounded" }
-  )
-  // What goes on behind old answers.
-  yield* Effect.sleep(answerMillis * 3)
-  yield* say({ requests: provider.calls.length - before, results } satisfies Round)
-})
+const round = (stack: keyof typeof stacks) =>
+  Effect.gen(function*() {
+    const before = provider.calls.length
+    const results: Record<string, number> = {}
+    yield* Effect.all(
+      Array.from({ length: callers }, () =>
+        Effect.map(Llm.generateText(stacks[stack], question), ({ receipt }) => {
+          results[receipt.cache!] = (results[receipt.cache!] ?? 0) + 1
+        })),
+      { concurrency: "unbounded" }
+    )
+    // What goes on behind old answers.
+    yield* Effect.sleep(answerMillis * 3)
+    yield* say({ requests: provider.calls.length - before, results } satisfies Round)
+  })
 
 const main = Effect.gen(function*() {
   yield* Cache.statistics

@@ -78,7 +78,9 @@ const json = (random: Random, depth = 0): Json => {
 }
 
 const object = (random: Random, depth = 0): { [key: string]: Json } =>
-  Object.fromEntries(list(random, 3, () => [random.pick(["a", "b", "ab", "c", "é", "e\u0301", "0"]), json(random, depth)]))
+  Object.fromEntries(
+    list(random, 3, () => [random.pick(["a", "b", "ab", "c", "é", "e\u0301", "0"]), json(random, depth)])
+  )
 
 export const arbitraryRequest = (random: Random): Drawn => ({
   messages: [
@@ -86,7 +88,9 @@ export const arbitraryRequest = (random: Random): Drawn => ({
       role: random.pick(["system", "user", "assistant"] as const),
       texts: [text(random), ...list(random, 1, () => text(random))],
       file: random.below(4) === 0 ? list(random, 3, () => random.below(3)) : undefined,
-      options: random.below(4) === 0 ? { [random.pick(["openai", "anthropic"])]: { ...object(random), x: 1 } } : undefined
+      options: random.below(4) === 0
+        ? { [random.pick(["openai", "anthropic"])]: { ...object(random), x: 1 } }
+        : undefined
     })),
     { role: "user" as const, texts: [text(random)], file: undefined, options: undefined }
   ],
@@ -147,10 +151,20 @@ export const differently = {
       }
       case 2:
         return withMessage({
-          file: other(random, () => random.below(3) === 0 ? undefined : list(random, 3, () => random.below(3)), message.file)
+          file: other(
+            random,
+            () => random.below(3) === 0 ? undefined : list(random, 3, () => random.below(3)),
+            message.file
+          )
         })
       case 3:
-        return { ...drawn, settings: { ...drawn.settings, temperature: other(random, () => random.pick([0, 1, 0.5, 0.7]), drawn.settings.temperature ?? 0.9) } }
+        return {
+          ...drawn,
+          settings: {
+            ...drawn.settings,
+            temperature: other(random, () => random.pick([0, 1, 0.5, 0.7]), drawn.settings.temperature ?? 0.9)
+          }
+        }
       case 4:
         return { ...drawn, tenant: other(random, () => random.below(3) === 0 ? undefined : text(random), drawn.tenant) }
       case 5:
@@ -177,7 +191,9 @@ export const toRequest = (
   const turn = <A extends Json>(value: A): A => style?.reversed === true ? reversed(value) as A : value
   const content = messages.map(({ file, options, role, texts }) => ({
     role,
-    ...(options === undefined ? undefined : { options: turn(options as { [key: string]: Json }) as Prompt.ProviderOptions }),
+    ...(options === undefined
+      ? undefined
+      : { options: turn(options as { [key: string]: Json }) as Prompt.ProviderOptions }),
     content: role === "system" ? JSON.stringify(texts) + JSON.stringify(file ?? null) : [
       ...texts.map((text) => ({ type: "text" as const, text })),
       ...(file === undefined ? [] : [Prompt.makePart("file", {
@@ -188,10 +204,14 @@ export const toRequest = (
   }))
   const called = call === undefined ? [] : [{
     role: "assistant" as const,
-    content: [Prompt.makePart("tool-call", { id: "1", name: call.name, params: turn(call.params), providerExecuted: false })]
+    content: [
+      Prompt.makePart("tool-call", { id: "1", name: call.name, params: turn(call.params), providerExecuted: false })
+    ]
   }]
   const given = style?.reversed === true ? Object.fromEntries(Object.entries(settings).toReversed()) : settings
-  const own: Call.Settings = settings.extra === undefined ? given : { ...given, extra: turn(settings.extra as { [key: string]: Json }) }
+  const own: Call.Settings = settings.extra === undefined
+    ? given
+    : { ...given, extra: turn(settings.extra as { [key: string]: Json }) }
   return {
     prompt: Prompt.make([...content, ...called] as unknown as Prompt.RawInput),
     // Set by the stack, or by the call.
@@ -211,7 +231,9 @@ export const toRequest = (
       },
       scope: user === undefined ? { _tag: "Tenant", tenant } : { _tag: "User", tenant, user },
       tags,
-      ...(version === undefined ? undefined : { prompt: { name: "p", version, hash: "h", ...(style === undefined ? undefined : { label: "l" }) } })
+      ...(version === undefined
+        ? undefined
+        : { prompt: { name: "p", version, hash: "h", ...(style === undefined ? undefined : { label: "l" }) } })
     }
   }
 }
