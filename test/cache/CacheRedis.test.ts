@@ -3,7 +3,7 @@
  */
 import { NodeRedis } from "@effect/platform-node"
 import { assert, it } from "@effect/vitest"
-import { Effect, Layer, References } from "effect"
+import { Effect, Layer, References, Schedule } from "effect"
 import { LlmError } from "effect-bulwark"
 import { Cache, CacheStore } from "effect-bulwark/cache"
 import { openai } from "../core/support/stack.ts"
@@ -13,6 +13,10 @@ import { describeRedis, tidyPrefix } from "../support/redis.ts"
 import { ask, counting } from "./support/cached.ts"
 
 const storeTimeout = 300
+
+/** For some seconds: machines are loaded. */
+const often = Schedule.spaced("50 millis").pipe(Schedule.upTo({ times: 100 }))
+
 const llm = openai.pipe(Cache.through({ timeToLive: "1 hour", storeTimeout }))
 const strict = openai.pipe(Cache.through({ timeToLive: "1 hour", storeTimeout, onStoreError: "fail" }))
 
@@ -24,10 +28,13 @@ describeRedis("a Redis that", () => {
         const proxy = yield* makeProxy(addresses.redis)
         const prefix = `{${yield* tidyPrefix}}`
         const provider = counting()
-        const redis = NodeRedis.layer({ socket: { host: "127.0.0.1", port: proxy.port } })
+        const redis = NodeRedis.layer({
+          socket: { host: "127.0.0.1", port: proxy.port, reconnectStrategy: false },
+          disableOfflineQueue: true
+        })
         yield* Effect.gen(function*() {
           assert.strictEqual(yield* ask(llm), "miss: answer 1")
-          yield* Effect.repeat(ask(llm), { until: (result) => result === "hit: answer 1", times: 50 })
+          yield* Effect.repeat(ask(llm), { until: (result) => result === "hit: answer 1", schedule: often })
           assert.strictEqual(yield* ask(llm), "hit: answer 1")
           proxy.freeze()
           assert.strictEqual(yield* ask(llm), "miss: answer 2")
@@ -36,9 +43,10 @@ describeRedis("a Redis that", () => {
           assert.isTrue(many.every((result) => !result.startsWith("hit")))
           proxy.thaw()
           // What was kept is still there, once the connection has caught up.
-          yield* Effect.repeat(ask(llm), { until: (result) => result === "hit: answer 1", times: 50 })
+          yield* Effect.repeat(ask(llm), { until: (result) => result === "hit: answer 1", schedule: often })
           assert.strictEqual(yield* ask(llm), "hit: answer 1")
           proxy.die()
+          yield* Effect.sleep("50 millis")
           assert.isTrue((yield* ask(llm)).startsWith("miss: "))
           assert.instanceOf(yield* Effect.flip(ask(strict)), LlmError.StoreUnavailable)
           assert.isAbove((yield* Cache.statistics).storeErrors, 0)
