@@ -119,6 +119,31 @@ describe("SingleFlight", () => {
       yield* world.settled
     }))
 
+  it.effect("hands nobody an answer without its end as a whole one", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld([hello])
+      const unfinished = Llm.make({
+        plan: openai.plan,
+        open: (call: Call.Call) =>
+          Effect.flatMap(SingleFlight.SingleFlight, (flights) =>
+            Effect.map(
+              flights.open("k", call, (call) =>
+                call.mode === "whole" ? openai.open(call) : Effect.succeed(Opened.flow(
+                  Stream.concat(
+                    Stream.make<[Part.Part]>({ type: "text-delta", id: "0", delta: "Hel" }),
+                    Stream.fromEffectDrain(Effect.sleep(10))
+                  )
+                ))),
+              ({ opened }) => opened
+            ))
+      })
+      const reads = yield* world.stream(unfinished)
+      const waits = yield* world.whole(unfinished)
+      yield* TestClock.adjust(1000)
+      assert.deepStrictEqual([reads.text(), waits.text()], ["Hel", "Hello all!"])
+      yield* world.settled
+    }))
+
   it.effect("tells decisions on the receipt of whoever pays, in its own time", () =>
     Effect.gen(function*() {
       const world = yield* makeWorld([ScriptedProvider.fail("Overloaded", { delay: 100 }), hello])

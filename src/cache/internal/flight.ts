@@ -255,11 +255,11 @@ export class Flight {
     }
   }
 
-  /** How upstream has ended: from now on nobody joins a failure. */
+  /** How upstream has ended: from now on nobody joins what has failed, or has no end. */
   ended(failure: Cause.Cause<unknown> | undefined): void {
     // Whose readers have all left with the last part has been read to its end.
     this.failure = failure !== undefined && this.cancelled && this.finished ? undefined : failure
-    if (this.failure !== undefined || this.oversize) this.tower.closeOff(this)
+    if (this.failure !== undefined || this.oversize || !this.finished) this.tower.closeOff(this)
   }
 
   /** All of upstream is closed: who waits is answered. Hands back those who ask anew. */
@@ -268,7 +268,12 @@ export class Flight {
     const { failure } = this
     const now = this.recorder.now()
     const waiting = [...this.participants].filter(({ opened }) => !opened)
-    const again = failure === undefined ? [] : waiting.filter((one) => this.asksAnew(one, failure, midFlow, now))
+    const again = failure !== undefined
+      ? waiting.filter((one) => this.asksAnew(one, failure, midFlow, now))
+      // A stream that ends without its last part has broken off too.
+      : midFlow && !this.finished
+      ? waiting
+      : []
     for (const participant of again) this.participants.delete(participant)
     this.phase = "over"
     const left = [...this.participants]
