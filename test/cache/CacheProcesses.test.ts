@@ -47,7 +47,8 @@ describeRedis("the moment in which an answer is over", () => {
             const words = `${stack}, round ${n}: ${JSON.stringify(round)}`
             const requests = round.map(({ requests }) => requests)
             assert.isAtMost(Math.max(...requests), 1, words)
-            assert.isAtMost(sum(requests), 2, words)
+            // (Processes that all see a tag for the first time in the same moment may each begin it anew; this is about what was there.)
+            if (n > 0) assert.isAtMost(sum(requests), 2, words)
             assert.isAtLeast(sum(requests), 1, words)
             // Everybody was answered, and where the old answer is given on nobody has waited.
             assert.strictEqual(sum(round.flatMap(({ results }) => Object.values(results))), processes * 100, words)
