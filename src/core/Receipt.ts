@@ -42,7 +42,7 @@ export const Attempt = Schema.Struct({
   model: Schema.String,
   /** The model that says it answered, where the provider tells. */
   servedModel: Schema.optionalKey(Schema.String),
-  /** When it began, in milliseconds after the operation. */
+  /** When it began, in milliseconds after the operation. Negative where another call had begun it, from which this one took it over. */
   startMillis: Schema.Finite,
   /** How long it took, in milliseconds. */
   durationMillis: Schema.Finite,
@@ -92,7 +92,7 @@ export const Event = Schema.Struct({
     "trim",
     "warning"
   ]),
-  /** When, in milliseconds after the operation began. */
+  /** When, in milliseconds after the operation began. Negative as with the start of a request. */
   atMillis: Schema.Finite,
   /** After how many requests: the next one of `attempts`, if there is one, came after it. */
   afterAttempts: Schema.Int,
@@ -158,7 +158,10 @@ export const Receipt = Schema.Struct({
   savedUsage: Schema.optionalKey(Usage.Usage),
   /** What the cache spared in money, where the answer's cost was known. In micro-dollars. */
   saved: Schema.optionalKey(Money.MicroUsd),
-  /** Every request, in the order in which they began. */
+  /**
+   * Every request, in the order in which they began. One that several calls share (`cache: "coalesced"`) stands on the receipt of one of
+   * them: the one that began it, or, if that one left early, the one that had waited longest.
+   */
   attempts: Schema.Array(Attempt),
   /** Every decision, in order. */
   events: Schema.Array(Event),

@@ -205,6 +205,9 @@ const at = (limit: KnownLimit | undefined, attempt: number): Effect.Effect<numbe
 
 type Phase = TimedOut["phase"]
 
+/** How long a limit leaves a nearer one to do what it is there for, in milliseconds. */
+const afterOthers = 100
+
 /**
  * Watches one call. One timer serves all limits: it sleeps to the nearest one, and looks again. A part costs no more than
  * a note of the time.
@@ -213,6 +216,7 @@ class Watch {
   readonly inner: Call
   private readonly call: Call
   private readonly limits: Millis
+  /** When the call is ended here, where nobody else does it before. */
   private readonly ownDeadline: number | undefined
   /** What is waited for, and since when: an attempt's first part, or the next part; nothing while the consumer reads. */
   private waiting: "firstPart" | "idle" | "nothing" = "firstPart"
@@ -238,15 +242,16 @@ class Watch {
     this.firstAttempt = call.recorder.attempts.length
     this.longest = Math.min(connect ?? Infinity, firstPart ?? Infinity, idle ?? Infinity)
     const deadline = total === undefined ? undefined : this.since + total
-    // A deadline further out is whoever set it to keep.
-    this.ownDeadline = deadline === undefined || (call.deadline !== undefined && call.deadline <= deadline)
-      ? undefined
+    const outer = call.deadline
+    // A nearer deadline is whoever set it to keep. Should they be gone by then, since others share what they asked for, it is kept here.
+    this.ownDeadline = deadline !== undefined && outer !== undefined && outer <= deadline
+      ? deadline + afterOthers
       : deadline
     const watchesParts = connect !== undefined || firstPart !== undefined || idle !== undefined
     this.openBy = forAttempts ? call.openBy : undefined
     this.inner = {
       ...call,
-      deadline: this.ownDeadline ?? call.deadline,
+      deadline: outer !== undefined && (deadline === undefined || outer <= deadline) ? outer : deadline,
       transport: watchesParts ? "stream" : call.transport,
       pulse: watchesParts ? this.pulse(call.pulse) : call.pulse
     }

@@ -28,7 +28,7 @@ const usage = {
 }
 const finishReason = { unified: "stop", raw: "stop" } as const
 
-const aiModel = (deltas: number) =>
+export const aiModel = (deltas: number) =>
   new MockLanguageModelV4({
     doGenerate: () =>
       Promise.resolve({ content: [{ type: "text", text: "Hello!" }], finishReason, usage, warnings: [] }),

@@ -119,6 +119,29 @@ const rules: ReadonlyArray<Rule> = [
     broken: inside(is("cache"), is("budget"))
   },
   {
+    rule: "nestedCaches",
+    message:
+      "a cache stands inside another: both keep the same answers in one store, and those of the inner one would be kept as new; leave one out",
+    broken: inside(is("cache"), is("cache"))
+  },
+  {
+    rule: "cacheInsideHedge",
+    message:
+      "a hedge stands around a cache: its second request would share the first one; put the cache around the hedge",
+    broken: inside(is("cache"), is("hedge"))
+  },
+  {
+    rule: "cacheInsideBreaker",
+    message:
+      "a circuit breaker stands around a cache: what is kept would count as success, and hide that the model is down; put the cache around the breaker",
+    broken: inside(is("cache"), is("breaker"))
+  },
+  {
+    rule: "cacheInsideLimiter",
+    message: "a limiter stands around a cache: what is kept would wait for its turn; put the cache around the limiter",
+    broken: inside(is("cache"), is("limiter"))
+  },
+  {
     rule: "nestedBudgets",
     message: "a budget stands inside another: both are the same accounts, and the outer one keeps them; leave one out",
     broken: inside(is("budget"), is("budget"))

@@ -14,6 +14,7 @@ import type { PromptReference } from "../PromptReference.ts"
 import type * as Receipt from "../Receipt.ts"
 import * as Usage from "../Usage.ts"
 import { type InterruptionCause, StreamInterrupted } from "./errors.ts"
+import { merged, type Timeline } from "./timeline.ts"
 
 export interface Cost {
   /** In micro-dollars, where that is known. */
@@ -76,6 +77,25 @@ export class AttemptRecord {
     return this.continued?.from?.answerBeganAt ?? this.firstPartAt
   }
 
+  /** What the answer has used and cost that it serves, with what it goes on from; nothing where one of them is not known. */
+  get answerSpent(): { readonly usage: Usage.Usage | undefined; readonly cost: Money.MicroUsd | undefined } {
+    const before = this.continued?.from?.answerSpent
+    const amount = this.cost?.amount
+    if (before === undefined) return { usage: this.usage, cost: amount }
+    return {
+      usage: before.usage === undefined || this.usage === undefined ? undefined : Usage.add(before.usage, this.usage),
+      cost: before.cost === undefined || amount === undefined ? undefined : Money.add(before.cost, amount)
+    }
+  }
+
+  /** The same request as another call sees it that shares the answer, with what has been delivered to that one of it. */
+  seenBy(delivered: () => string): AttemptRecord {
+    const view = new AttemptRecord(this.provider, this.model, this.startedAt)
+    view.servedModel = this.servedModel
+    view.continueFrom(undefined, delivered)
+    return view
+  }
+
   /** The text that has arrived; of an answer that was continued, what was delivered. */
   partial(): string {
     return this.continued?.delivered() ?? this.text.join("")
@@ -99,6 +119,16 @@ export class AttemptRecord {
   }
 }
 
+/** What a call has to do with requests that it shares with other calls. They stand on the receipt of one of them. */
+export interface Share {
+  /** Where the requests and decisions are recorded. */
+  readonly recorder: Recorder
+  /** Whether they stand on the receipt of this call. Whoever shares them out changes it, until the receipt is closed. */
+  owned: boolean
+  /** Told that the call gives up waiting, and why: it is about to leave. */
+  readonly givesUp: (outcome: string) => void
+}
+
 export class Recorder {
   readonly operationId: string
   readonly attribution: Attribution
@@ -118,14 +148,35 @@ export class Recorder {
   private ownDegraded = false
   private closed: Receipt.Receipt | undefined = undefined
   private readonly parent: Recorder | undefined
+  /** What it shares with other calls, and after how much of its own each of that began. */
+  private shares: Array<{ readonly share: Share; readonly attempts: number; readonly events: number }> | undefined =
+    undefined
 
-  constructor(operationId: string, attribution: Attribution, clock: Clock.Clock, parent?: Recorder) {
+  constructor(
+    operationId: string,
+    attribution: Attribution,
+    clock: Clock.Clock,
+    parent?: Recorder,
+    startedAt = parent?.startedAt ?? clock.currentTimeMillisUnsafe()
+  ) {
     this.operationId = operationId
     this.attribution = attribution
     this.clock = clock
-    this.startedAt = parent?.startedAt ?? clock.currentTimeMillisUnsafe()
+    this.startedAt = startedAt
     this.events = parent?.events ?? []
     this.parent = parent
+  }
+
+  /** A recorder for requests that the call is about to share with others: on no receipt, until one of them owns a {@link share}. */
+  apart(): Recorder {
+    return new Recorder(this.operationId, this.attribution, this.clock, undefined, this.startedAt)
+  }
+
+  /** Takes part in what is recorded {@link apart}. */
+  share(share: Share): void {
+    this.shares ??= []
+    this.shares.push({ share, attempts: this.attempts.length, events: this.events.length })
+    this.parent?.share(share)
   }
 
   /**
@@ -178,17 +229,31 @@ export class Recorder {
   /** Every request of the call so far, as its receipt will have them. */
   attemptsSoFar(): ReadonlyArray<Receipt.Attempt> {
     const now = this.now()
-    return this.root.attempts.map((attempt) => this.attempt(attempt, now))
+    return this.root.timeline.attempts.map((attempt) => this.attempt(attempt, now))
+  }
+
+  /** What its receipt has: its own requests and decisions, and those that it shares and owns. */
+  private get timeline(): Timeline<AttemptRecord, Receipt.Event> {
+    const owned = this.shares?.filter(({ share }) => share.owned)
+    return owned === undefined || owned.length === 0
+      ? this
+      : merged(this, owned.map(({ attempts, events, share }) => ({ attempts, events, of: share.recorder.timeline })))
   }
 
   private get root(): Recorder {
     return this.parent === undefined ? this : this.parent.root
   }
 
-  /** Ends the attempts that still run of those that began at an index or later. */
+  /**
+   * Ends the attempts that still run of those that began at an index or later. Those that it shares are not its own to end: they hear
+   * that it gives up.
+   */
   endSince(index: number, outcome: string): void {
     const now = this.now()
     for (const attempt of this.attempts.slice(index)) attempt.end(outcome, now)
+    for (const { attempts, share } of this.shares ?? []) {
+      if (attempts >= index) share.givesUp(outcome)
+    }
   }
 
   event(type: Receipt.Event["type"], reason: string, delayMillis?: number): void {
@@ -203,13 +268,20 @@ export class Recorder {
     })
   }
 
+  /** What a cache did, around the branches of the call or within the one that serves. */
+  private get cached(): Pick<Recorder, "cache" | "saved"> {
+    return this.cache === undefined && this.adopted !== undefined ? this.adopted.cached : this
+  }
+
   /** Closes the receipt; whoever comes later gets the same one. */
   close(outcome: string): Receipt.Receipt {
     if (this.closed !== undefined) return this.closed
     const now = this.now()
     const serving = this.serving
     const firstPartAt = serving?.answerBeganAt
-    const cost = costOf(this.attempts)
+    const { attempts, events } = this.timeline
+    const cost = costOf(attempts)
+    const { cache, saved } = this.cached
     this.closed = {
       operationId: this.operationId,
       attribution: this.attribution,
@@ -222,12 +294,12 @@ export class Recorder {
       }),
       degraded: this.degraded,
       ...(this.prompt === undefined ? undefined : { prompt: this.prompt }),
-      ...(this.cache === undefined ? undefined : { cache: this.cache }),
-      ...(this.saved?.usage === undefined ? undefined : { savedUsage: this.saved.usage }),
-      ...(this.saved?.cost === undefined ? undefined : { saved: this.saved.cost }),
-      attempts: this.attempts.map((attempt) => this.attempt(attempt, now)),
-      events: [...this.events],
-      usage: this.attempts.reduce(
+      ...(cache === undefined ? undefined : { cache }),
+      ...(saved?.usage === undefined ? undefined : { savedUsage: saved.usage }),
+      ...(saved?.cost === undefined ? undefined : { saved: saved.cost }),
+      attempts: attempts.map((attempt) => this.attempt(attempt, now)),
+      events: [...events],
+      usage: attempts.reduce(
         (sum, attempt) => attempt.usage === undefined ? sum : Usage.add(sum, attempt.usage),
         Usage.zero
       ),
