@@ -141,7 +141,7 @@ const guarded = openai.pipe(
 
 const services = () => Layer.merge(Breaker.layerMemory({ openDuration: openFor }), RetryBudget.layerMemory())
 
-const seeds = counted(200, 1_000)
+const seeds = counted(100, 1_000)
 
 describe("after a stall of ten seconds at 80 % load", () => {
   it.effect(
