@@ -7,17 +7,24 @@ import { fileURLToPath } from "node:url"
 
 const root = fileURLToPath(new URL("../", import.meta.url))
 
-const steps: ReadonlyArray<readonly [name: string, command: string]> = [
-  ["types", "tsc --project tsconfig.json"],
-  ["types without Node", "tsc --project .ci/tsconfig.portable.json"],
-  ["effect diagnostics", "effect-tsgo diagnostics --project tsconfig.json --strict --format text"],
-  ["lint", "oxlint"],
-  ["format", "dprint check"],
-  ["tests, doc examples, examples", "vitest run"],
-  ["build", "npm run build"],
-  ["package", "node .ci/packed.ts"],
-  ["publint", "publint --strict"]
+type Step = readonly [name: string, command: string]
+
+/** Steps that need nothing of each other but the machine, side by side; those of a row one after the other. */
+const rows: ReadonlyArray<ReadonlyArray<Step>> = [
+  [["effect diagnostics", "effect-tsgo diagnostics --project tsconfig.json --strict --format text"]],
+  [
+    ["format", "dprint check"],
+    ["lint", "oxlint"],
+    ["types", "tsc --project tsconfig.json"],
+    ["types without Node", "tsc --project .ci/tsconfig.portable.json"],
+    // To pack it is to build it.
+    ["build and package", "node .ci/packed.ts"],
+    ["publint", "publint --strict"]
+  ]
 ]
+
+/** They take the whole machine, and some of them need their time. */
+const tests: ReadonlyArray<Step> = [["tests, doc examples, examples", "vitest run"]]
 
 // Whoever has just run the tests need not run them again.
 const done = process.env["BULWARK_TESTS_PASSED"] === "yes" ? ["vitest run"] : []
@@ -36,17 +43,23 @@ const run = (command: string) =>
     child.on("close", (code) => resolve({ code, output }))
   })
 
-for (const [name, command] of steps) {
-  process.stdout.write(name.padEnd(34))
-  if (done.includes(command)) {
-    console.log("passed before")
-    continue
-  }
-  const start = performance.now()
-  const { code, output } = await run(command)
-  console.log(`${code === 0 ? "ok" : "FAILED"} ${((performance.now() - start) / 1000).toFixed(1)} s`)
-  if (code !== 0) {
-    console.log(`\n> ${command}\n\n${output}`)
-    process.exit(1)
+const follow = async (steps: ReadonlyArray<Step>): Promise<void> => {
+  for (const [name, command] of steps) {
+    if (done.includes(command)) {
+      console.log(`${name.padEnd(34)}passed before`)
+      continue
+    }
+    const start = performance.now()
+    const { code, output } = await run(command)
+    console.log(
+      `${name.padEnd(34)}${code === 0 ? "ok" : "FAILED"} ${((performance.now() - start) / 1000).toFixed(1)} s`
+    )
+    if (code !== 0) {
+      console.log(`\n> ${command}\n\n${output}`)
+      process.exit(1)
+    }
   }
 }
+
+await Promise.all(rows.map(follow))
+await follow(tests)

@@ -7,7 +7,7 @@ const root = fileURLToPath(new URL("../", import.meta.url))
 
 // No key of whoever runs this, and no network: an example runs as it stands.
 const env = Object.fromEntries(
-  ["PATH", "HOME", "TMPDIR", "TEMP", "SystemRoot"].flatMap((name) => {
+  ["PATH", "HOME", "TMPDIR", "TEMP", "SystemRoot", "NODE_COMPILE_CACHE"].flatMap((name) => {
     const value = process.env[name]
     return value === undefined ? [] : [[name, value]]
   })

@@ -5,6 +5,7 @@ import type { Provider } from "effect-bulwark/providers"
 import { TestClock } from "effect/testing"
 import { AdaptiveLimit } from "../../src/policies/internal/limiterAdaptive.ts"
 import { OpenAi, openai, question } from "../core/support/stack.ts"
+import { counted } from "../support/counted.ts"
 
 const llm = openai.pipe(Limiter.enforce())
 const key = "openai/gpt-5-mini"
@@ -116,7 +117,7 @@ const run = (make: () => Server, load: Effect.Effect<unknown, never, OpenAi | Li
     }).pipe(Effect.scoped, Effect.provide(layer))
   }).pipe(Random.withSeed(seed), Effect.provide(Layer.fresh(TestClock.layer())))
 
-const seeds = Array.from({ length: 20 }, (_, index) => index + 1)
+const seeds = Array.from({ length: counted(5, 20) }, (_, index) => index + 1)
 
 describe("an adaptive limit settles within 15 seconds", () => {
   for (const [what, load] of Object.entries(loads)) {

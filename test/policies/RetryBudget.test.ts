@@ -6,6 +6,7 @@ import { TestClock } from "effect/testing"
 
 import * as Run from "../core/support/run.ts"
 import { makeProbe, makeReceipts, OpenAi, openai, question } from "../core/support/stack.ts"
+import { counted } from "../support/counted.ts"
 
 const every = (millis: number, retries = 5) => Schedule.spaced(millis).pipe(Schedule.upTo({ times: retries }))
 const ok = ScriptedProvider.text("330 m")
@@ -278,11 +279,12 @@ describe("guards around each other", () => {
 describe("100 calls a second for a minute", () => {
   const calls = 6_000
 
-  /** What a minute of traffic sends, and what came of it. */
+  /** What a minute of traffic, or the beginning of one, sends, and what came of it. */
   const minute = (
     seed: string,
     script: (random: () => number) => ScriptedProvider.Step,
-    budget: Layer.Layer<RetryBudget.RetryBudget>
+    budget: Layer.Layer<RetryBudget.RetryBudget>,
+    count = calls
   ) =>
     Effect.gen(function*() {
       const random = yield* Random.Random
@@ -291,7 +293,7 @@ describe("100 calls a second for a minute", () => {
       let failed = 0
       const one = Effect.catch(Effect.asVoid(Llm.generateText(llm, question)), () => Effect.sync(() => void failed++))
       const fiber = yield* Effect.forEach(
-        Array.from({ length: calls }, (_, index) => index),
+        Array.from({ length: count }, (_, index) => index),
         (index) => Effect.andThen(Effect.sleep(index * 10), one),
         { concurrency: "unbounded", discard: true }
       ).pipe(Effect.provide([provider.layer, budget]), Effect.forkChild({ startImmediately: true }))
@@ -320,12 +322,13 @@ describe("100 calls a second for a minute", () => {
       const { sent } = yield* minute(
         "outage",
         () => overloaded,
-        RetryBudget.layerMemory({ capacity: 100_000 })
+        RetryBudget.layerMemory({ capacity: 100_000 }),
+        calls / 10
       )
-      assert.strictEqual(sent, 3 * calls)
+      assert.strictEqual(sent, 3 * calls / 10)
     }))
 
-  for (const seed of ["a", "b", "c"]) {
+  for (const seed of ["a", "b", "c"].slice(0, counted(1, 3))) {
     it.effect(`with 2 % of failures have nearly all of them retried (seed ${seed})`, () =>
       Effect.gen(function*() {
         const { failed, failures, sent } = yield* minute(

@@ -9,6 +9,7 @@ import type { Provider } from "effect-bulwark/providers"
 import { TestClock } from "effect/testing"
 import { finish } from "../core/support/chunked.ts"
 import { OpenAi, openai, question } from "../core/support/stack.ts"
+import { counted } from "../support/counted.ts"
 
 const seconds = 1_000
 const slots = 3
@@ -140,12 +141,13 @@ const guarded = openai.pipe(
 
 const services = () => Layer.merge(Breaker.layerMemory({ openDuration: openFor }), RetryBudget.layerMemory())
 
+const seeds = counted(100, 1_000)
+
 describe("after a stall of ten seconds at 80 % load", () => {
   it.effect(
-    "nearly all calls are answered again within five seconds and one probe, with 1,000 seeds",
+    `nearly all calls are answered again within five seconds and one probe, with ${seeds} seeds`,
     () =>
       Effect.gen(function*() {
-        const seeds = 1_000
         const sum = { before: 0, within: 0, after: 0 }
         let recovered = 0
         for (let seed = 0; seed < seeds; seed++) {

@@ -1,5 +1,6 @@
 /**
- * One process of several that share a store. What it is to do comes as JSON, what came of it goes to the standard output.
+ * One process of several that share a store. What it is to do comes as a message, each time with a client of its own, and so goes
+ * what came of it.
  */
 import { Effect } from "effect"
 import { BudgetStore } from "effect-bulwark/budget"
@@ -19,6 +20,9 @@ export type Job =
   | { readonly job: "settle"; readonly ids: ReadonlyArray<string> }
   /** Reserves and settles 1 of two accounts until it is killed; says of each reservation when it begins and when it has ended. */
   | { readonly job: "churn"; readonly name: string; readonly accounts: readonly [string, string] }
+
+/** How often it was the one. */
+export type Said = number
 
 export interface Task {
   readonly place: Place
@@ -53,11 +57,11 @@ const work = (job: Job) =>
             }),
           { concurrency: 20 }
         )
-        return yield* say(String(verdicts.filter(({ _tag }) => _tag === "Reserved").length))
+        return verdicts.filter(({ _tag }) => _tag === "Reserved").length
       }
       case "settle": {
         const outcomes = yield* Effect.forEach(job.ids, (id) => store.settle(id, [3]), { concurrency: 5 })
-        return yield* say(String(outcomes.filter((outcome) => outcome === "applied").length))
+        return outcomes.filter((outcome) => outcome === "applied").length
       }
       case "churn": {
         const [a, b] = job.accounts
@@ -72,11 +76,14 @@ const work = (job: Job) =>
               yield* say(`${n % 5 === 0 ? "voided" : "settled"} ${id} ${outcome}`)
             }
           })
-        return yield* Effect.forEach([0, 1, 2], churn, { concurrency: "unbounded", discard: true })
+        yield* Effect.forEach([0, 1, 2], churn, { concurrency: "unbounded", discard: true })
+        return 0
       }
     }
   })
 
-const { job, place }: Task = JSON.parse(process.argv[2]!)
-
-await Effect.runPromise(Effect.provide(work(job), layerOf(place)))
+// A work that fails ends the process.
+process.on("message", async ({ job, place }: Task) => {
+  const said = await Effect.runPromise(Effect.provide(work(job), layerOf(place)))
+  process.send?.(said satisfies Said)
+})
