@@ -1,49 +1,21 @@
 /**
- * `npm run bench`: what a call and a part cost, beside other libraries on the same work, in one run.
+ * `npm run bench`: what a call, a part and keeping the money cost, beside other libraries on the same work, in one run.
  *
  * Writes `docs/benchmarks.md`. Times differ from machine to machine and from day to day; ratios of one run say more.
  */
 import { writeFile } from "node:fs/promises"
 import { cpus } from "node:os"
-import { Bench } from "tinybench"
+import { measureStores, memoryVerdict, storesTable } from "./budgetStores.ts"
 import * as Bulwark from "./bulwark.ts"
 import * as Decoding from "./decoding.ts"
+import { enforceTable } from "./enforce.ts"
+import { ledgerTable } from "./ledger.ts"
+import { measure, micros, ratio, rounds, share, table } from "./measure.ts"
+import { overspendTable } from "./overspend.ts"
 import * as Peers from "./peers.ts"
+import { tokensTable } from "./tokens.ts"
 
 const deltas = 1_000
-
-const rounds = 7
-
-/**
- * Microseconds per run, by task. Tasks take turns for several rounds; of each round counts the median, of the rounds the
- * best: whatever else the machine does can only add.
- */
-const measure = async (
-  tasks: Record<string, () => Promise<unknown>>,
-  time: number,
-  // How often each task runs at least in a round; those that take long need not run as often as those that do not.
-  iterations = 64
-): Promise<Record<string, number>> => {
-  const best: Record<string, number> = {}
-  for (let round = 0; round < rounds; round++) {
-    const bench = new Bench({ time, warmupTime: time / 2, iterations, warmupIterations: Math.ceil(iterations / 4) })
-    for (const [name, run] of Object.entries(tasks)) bench.add(name, run)
-    await bench.run()
-    for (const task of bench.tasks) {
-      const result = task.result
-      if (result.state !== "completed") throw new Error(`${task.name}: ${result.state}`)
-      best[task.name] = Math.min(best[task.name] ?? Infinity, result.latency.p50 * 1000)
-    }
-  }
-  return best
-}
-
-const micros = (value: number): string => value.toFixed(2)
-const ratio = (value: number): string => `${value.toFixed(2)} ×`
-
-const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string =>
-  [`| ${head.join(" | ")} |`, `|${head.map(() => "---").join("|")}|`, ...rows.map((row) => `| ${row.join(" | ")} |`)]
-    .join("\n")
 
 // ---- a call ----
 
@@ -141,6 +113,14 @@ for (const [name, decoding] of Object.entries(Decoding.decodings(events))) {
   decodings.push(await decodingTable(name, decoding))
 }
 
+// ---- money ----
+
+const stores = await measureStores()
+const enforced = await enforceTable()
+const tokens = await tokensTable()
+const ledger = await ledgerTable()
+const overspend = await overspendTable(1_000)
+
 const stack = added["Bulwark: Llm.standard"] ?? Number.NaN
 const perPart = ((streams["Bulwark: Llm.standard"] ?? Number.NaN) - raw) / deltas
 const verdict = [
@@ -157,7 +137,8 @@ const verdict = [
     return `  - ${sdk[0]}: ${sdk[3]}, where events come one at once ${sdk[6]}; what nobody can do without: ${
       least[3]
     }, ${least[6]}`
-  })
+  }),
+  `- Reserving and settling in memory (target: at most 5 µs of the processor): ${memoryVerdict(stores)}.`
 ].join("\n")
 
 const page = `# Benchmarks
@@ -192,7 +173,45 @@ The last row of each table is what all of them have in common: reading the web s
 ${decodings.map(({ text }) => text).join("\n\n")}
 
 Where each event comes by itself, most of what is added is one pull of an Effect stream for each.
+
+## Over a limit
+
+The same limit, for a hundred calls of one price, kept by \`Budget.enforce\` and by what one writes without it: the sum of what was spent
+is checked before a call, and what the call has cost is added after it. With LangChain that is a callback handler (\`handleLLMEnd\`) and
+a check before \`invoke\`, with the AI SDK a middleware of \`wrapLanguageModel\`; both as in their guides, nobody has tried to do better.
+Where a process is killed the sum is in a SQLite file, for all three. The provider is scripted and bills every request, and nobody is
+answered before all that begin at once were sent or refused, so the numbers are the same in every run.
+
+${overspend}
+
+What is booked is what the library knows of, what is held is what may have been spent besides: of the killed process nobody can say what
+became of its requests, and they count against the limit until somebody does. Where calls may be longer than they are, fewer of them
+are sent at once: the price of never being over. One after another there would have been room for all hundred.
+
+## A budget
+
+${storesTable(stores)}
+
+One account of one limit a pair. Of servers, only what this process does is processor time; the servers are on the same machine. The
+plain code is what nobody can do without who keeps as much: the same questions to the same number of JavaScript maps. It takes longer
+with more accounts as well, since what is asked for is in no cache of the processor.
+
+${enforced}
+
+The request is counted, priced, reserved, settled and told to whoever listens.
+
+## Counting tokens
+
+${tokens}
+
+Bulwark's exact counts are gpt-tokenizer's, with long runs cut before they are counted: whatever the text is, the time is linear in its
+length. An upper bound is meant to be hardly ever exceeded; it is not the likeliest number.
+
+## The ledger
+
+${ledger}
 `
 
-await writeFile(new URL("../../docs/benchmarks.md", import.meta.url), page)
+// A share of the work says only that it runs.
+if (share === 1) await writeFile(new URL("../../docs/benchmarks.md", import.meta.url), page)
 process.stdout.write(page)

@@ -63,6 +63,23 @@ describe("a budget store in memory", () => {
       assert.deepStrictEqual(yield* store.balance({ account: "c", since: 0 }), { used: 2, reserved: 0, unsettled: 0 })
     }))
 
+  it.effect("holds what is asked of an account that it was about to forget, beside new ones", () =>
+    Effect.gen(function*() {
+      const { store } = make()
+      const old = Array.from({ length: 20 }, (_, n) => `old ${n}`)
+      for (const name of old) {
+        yield* store.adjust({ id: name, account: name, slot: 0, until: minute, by: 3 })
+      }
+      yield* TestClock.adjust(20 * minute)
+      const now = { slot: 20 * minute, since: 20 * minute, until: 21 * minute }
+      const asked = old.flatMap((name) => [line(`new ${name}`, 1, 10, now), line(name, 1, 10, now)])
+      yield* store.reserve(reservation("all", ...asked))
+      for (const { account } of asked) {
+        const { reserved, used } = yield* store.balance({ account, since: 0 })
+        assert.deepStrictEqual([used, reserved], [0, 1], account)
+      }
+    }))
+
   it.effect("remembers a hundred thousand that are over, however fast they come", () =>
     Effect.gen(function*() {
       const { memory, store } = make()

@@ -36,6 +36,8 @@ export class MemoryStore implements Home {
   private readonly accounts = new Map<string, Slots>()
   private readonly pending = new Map<string, Pending>()
   private readonly finished = new Map<string, Finished>()
+  /** What ends in the same millisecond shares it: a hundred thousand are kept. */
+  private last: Finished = { state: "settled", forgetAt: 0 }
   private readonly remember: number
   private readonly old: Sweep<Finished>
   private readonly idle: Sweep<Slots>
@@ -60,24 +62,32 @@ export class MemoryStore implements Home {
     const { id, leasedUntil, lines } = reservation
     const state = this.stateOf(id)
     if (state !== undefined) return { _tag: "Repeated", state }
+    // Before accounts are looked up: it lets go those that have no slots.
     this.sweep(now, lines.length)
+    const accounts: Array<Slots | undefined> = []
     const balances: Array<Balance> = []
     for (let n = 0; n < lines.length; n++) {
       const { account, amount, limit, since } = lines[n]!
-      const balance = this.balanceOf(account, since, now)
+      const found = this.accounts.get(account)
+      const balance = balanceOf(found, since, now)
       // Exact as far as it matters: a sum that is no safe integer is more than any limit.
       if (balance.used + balance.reserved + amount > limit) return { _tag: "Exceeded", line: n, balance }
+      accounts.push(found)
       balances.push({ used: balance.used, reserved: balance.reserved + amount })
     }
-    const slots = lines.map(({ account, amount, slot, until }) => {
-      const held = this.slotOf(account, slot, slotForgottenAt(until, now, this.remember))
+    const holds: Array<Hold> = []
+    const slots: Array<Slot> = []
+    for (let n = 0; n < lines.length; n++) {
+      const { account, amount, slot, until } = lines[n]!
+      const held = slotOf(accounts[n] ?? this.open(account), slot, slotForgottenAt(until, now, this.remember))
       held.reserved += amount
-      return held
-    })
+      holds.push({ account, slot, amount })
+      slots.push(held)
+    }
     this.pending.set(id, {
       leasedUntil,
       forgetAt: pendingForgottenAt(reservation, now, this.remember),
-      holds: lines.map(({ account, amount, slot }) => ({ account, slot, amount })),
+      holds,
       slots
     })
     return { _tag: "Reserved", balances }
@@ -109,7 +119,7 @@ export class MemoryStore implements Home {
   readonly balance: Home["balance"] = (account, since) =>
     Clock.clockWith((clock) => {
       const now = clock.currentTimeMillisUnsafe()
-      const { reserved, used } = this.balanceOf(account, since, now)
+      const { reserved, used } = balanceOf(this.accounts.get(account), since, now)
       let unsettled = 0
       for (const { holds, leasedUntil } of this.pending.values()) {
         if (leasedUntil > now) continue
@@ -125,7 +135,8 @@ export class MemoryStore implements Home {
       const now = clock.currentTimeMillisUnsafe()
       if (this.stateOf(id) !== undefined) return Effect.succeed("repeated")
       this.sweep(now, 1)
-      const changed = this.slotOf(account, slot, slotForgottenAt(until, now, this.remember))
+      const slots = this.accounts.get(account) ?? this.open(account)
+      const changed = slotOf(slots, slot, slotForgottenAt(until, now, this.remember))
       changed.used = Math.max(0, Math.min(changed.used + by, maxAmount))
       this.remembering(id, "settled", now)
       return Effect.succeed("applied")
@@ -145,38 +156,16 @@ export class MemoryStore implements Home {
     return this.pending.has(id) ? "pending" : this.finished.get(id)?.state
   }
 
-  private balanceOf(account: string, since: number, now: number): Balance {
-    const slots = this.accounts.get(account)
-    let used = 0
-    let reserved = 0
-    if (slots !== undefined) {
-      forget(slots, now)
-      for (let n = 0; n < slots.length; n++) {
-        const slot = slots[n]!
-        if (slot.slot < since) continue
-        used += slot.used
-        reserved += slot.reserved
-      }
-    }
-    return { used: Math.min(used, maxAmount), reserved: Math.min(reserved, maxAmount) }
-  }
-
-  private slotOf(account: string, slot: number, forgetAt: number): Slot {
-    let slots = this.accounts.get(account)
-    if (slots === undefined) this.accounts.set(account, slots = [])
-    for (let n = slots.length - 1; n >= 0; n--) {
-      const known = slots[n]!
-      if (known.slot !== slot) continue
-      known.forgetAt = Math.max(known.forgetAt, forgetAt)
-      return known
-    }
-    const made: Slot = { slot, used: 0, reserved: 0, forgetAt }
-    slots.push(made)
-    return made
+  private open(account: string): Slots {
+    const slots: Slots = []
+    this.accounts.set(account, slots)
+    return slots
   }
 
   private remembering(id: string, state: Finished["state"], now: number): void {
-    this.finished.set(id, { state, forgetAt: now + this.remember })
+    const forgetAt = now + this.remember
+    if (this.last.forgetAt !== forgetAt || this.last.state !== state) this.last = { state, forgetAt }
+    this.finished.set(id, this.last)
     // In the order in which they ended, so that what is not old yet has nothing old behind it.
     while (this.old.next(({ forgetAt }) => forgetAt <= now || this.finished.size > maxFinished) === "forgotten");
   }
@@ -192,6 +181,33 @@ export class MemoryStore implements Home {
       })
     }
   }
+}
+
+const balanceOf = (slots: Slots | undefined, since: number, now: number): Balance => {
+  let used = 0
+  let reserved = 0
+  if (slots !== undefined) {
+    forget(slots, now)
+    for (let n = 0; n < slots.length; n++) {
+      const slot = slots[n]!
+      if (slot.slot < since) continue
+      used += slot.used
+      reserved += slot.reserved
+    }
+  }
+  return { used: Math.min(used, maxAmount), reserved: Math.min(reserved, maxAmount) }
+}
+
+const slotOf = (slots: Slots, slot: number, forgetAt: number): Slot => {
+  for (let n = slots.length - 1; n >= 0; n--) {
+    const known = slots[n]!
+    if (known.slot !== slot) continue
+    known.forgetAt = Math.max(known.forgetAt, forgetAt)
+    return known
+  }
+  const made: Slot = { slot, used: 0, reserved: 0, forgetAt }
+  slots.push(made)
+  return made
 }
 
 /** Lets go the slots whose time is over. */
