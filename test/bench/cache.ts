@@ -1,6 +1,5 @@
 /**
- * What a cache costs: `node --conditions=effect-bulwark/source --expose-gc test/bench/cache.ts`. Times are of the processor, in microseconds
- * an operation, of the best of several rounds; a store on another machine adds its way there and back. Services that are not there are left out.
+ * What a cache costs, by the home of its answers, beside the caches of others.
  */
 import { NodeRedis } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
@@ -8,16 +7,18 @@ import { InMemoryCache } from "@langchain/core/caches"
 import { FakeListChatModel } from "@langchain/core/utils/testing"
 import { generateText, type LanguageModelMiddleware, wrapLanguageModel } from "ai"
 import { Effect, Layer, ManagedRuntime, Stream } from "effect"
-import { Llm } from "effect-bulwark"
+import { Llm, Part } from "effect-bulwark"
 import { Cache, CacheStore } from "effect-bulwark/cache"
 import { Provider } from "effect-bulwark/providers"
 import { Sqlite } from "effect-bulwark/sqlite"
-import { ScriptedProvider } from "effect-bulwark/testing"
 import { randomUUID } from "node:crypto"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import * as addresses from "../support/addresses.ts"
+import { micros, processorMicros, table, times, whole } from "./measure.ts"
 import { aiModel } from "./peers.ts"
 
 class OpenAi extends Provider.Service<OpenAi>()("openai") {}
@@ -26,142 +27,63 @@ const bare = Llm.model(OpenAi, "gpt-5-mini")
 const cached = bare.pipe(Cache.through({ timeToLive: "1 hour" }))
 
 const deltas = 1_000
-const words = Array.from({ length: deltas }, () => "word ")
 
-const provider = ScriptedProvider.layer(
-  OpenAi,
-  ({ prompt }) =>
-    JSON.stringify(prompt.content).includes("long") ? ScriptedProvider.text(words) : ScriptedProvider.text("Hello!")
-)
-
-const rounds = 5
-
-/** Microseconds of the processor, and of the clock, an operation. */
-const measure = async (operations: number, run: (n: number) => Promise<unknown>) => {
-  let cpu = Infinity
-  let wall = Infinity
-  for (let n = 0; n < operations / 5; n++) await run(n)
-  for (let round = 0; round < rounds; round++) {
-    const before = process.cpuUsage()
-    const started = performance.now()
-    for (let n = 0; n < operations; n++) await run(n)
-    wall = Math.min(wall, (performance.now() - started) * 1_000 / operations)
-    const { system, user } = process.cpuUsage(before)
-    cpu = Math.min(cpu, (system + user) / operations)
-  }
-  return { cpu, wall }
+const finish: Part.AnswerPart & Part.ProviderPart = {
+  type: "finish",
+  reason: "stop",
+  usage: { inputTokens: { total: 10 }, outputTokens: { total: 1 } }
 }
+const answer: ReadonlyArray<Part.AnswerPart> = [{ type: "text", text: "Hello!" }, finish]
+const parts: ReadonlyArray<Part.ProviderPart> = [
+  { type: "text-start", id: "0" },
+  ...Array.from({ length: deltas }, () => ({ type: "text-delta" as const, id: "0", delta: "word " })),
+  { type: "text-end", id: "0" },
+  finish
+]
 
-type Measured = Awaited<ReturnType<typeof measure>>
+/** Answers at once, and keeps nothing of it. */
+const provider = Layer.succeed(OpenAi, {
+  whole: () => Effect.succeed(answer),
+  // One part a pull, as over a wire.
+  stream: () => Stream.rechunk(Stream.fromIterable(parts), 1)
+})
 
-const say = (name: string, { cpu, wall }: Measured, over?: Measured) =>
-  // oxlint-disable-next-line no-console
-  console.log(
-    `${name.padEnd(44)} ${cpu.toFixed(1).padStart(8)} µs of the processor, ${wall.toFixed(1).padStart(8)} µs in all` +
-      (over === undefined ? "" : `, ${(cpu - over.cpu).toFixed(1)} µs beyond the bare call`)
-  )
+const rounds = 7
+
+/** Microseconds of the processor an operation, in the best of several rounds. */
+const cost = async (operations: number, run: () => Promise<unknown>): Promise<number> => {
+  let best = Infinity
+  for (let round = -1; round < rounds; round++) {
+    const before = processorMicros()
+    for (let n = 0; n < operations; n++) await run()
+    // The first one warms up.
+    if (round >= 0) best = Math.min(best, (processorMicros() - before) / operations)
+  }
+  return best
+}
 
 let serial = 0
 
-/** The costs of one home. */
-const home = async (name: string, store: Layer.Layer<CacheStore.CacheStore, unknown>, operations: number) => {
+const homeRow = async (
+  name: string,
+  store: Layer.Layer<CacheStore.CacheStore, unknown>,
+  operations: number
+): Promise<ReadonlyArray<string>> => {
   const runtime = ManagedRuntime.make(Layer.mergeAll(Cache.layer().pipe(Layer.provide(store)), provider))
-  const ask = (llm: typeof cached | typeof bare, prompt: string) =>
-    runtime.runPromise(Llm.generateText(llm, { prompt }))
+  const ask = (llm: typeof cached | typeof bare, prompt: () => string) => () =>
+    runtime.runPromise(Llm.generateText(llm, { prompt: prompt() }))
   try {
-    const plain = await measure(operations, () => ask(bare, "Hello?"))
-    await ask(cached, "Hello?")
-    say(`${name}: bare call`, plain)
-    say(`${name}: hit`, await measure(operations, () => ask(cached, "Hello?")), plain)
-    say(`${name}: miss`, await measure(operations / 4, () => ask(cached, `Hello ${serial++}?`)), plain)
-  } catch (cause) {
-    // oxlint-disable-next-line no-console
-    console.log(`${name}: left out (${String(cause).slice(0, 80)})`)
+    const plain = await cost(operations, ask(bare, () => "Hello?"))
+    await ask(cached, () => "Hello?")()
+    const hit = await cost(operations, ask(cached, () => "Hello?"))
+    const miss = await cost(operations, ask(cached, () => `Hello ${serial++}?`))
+    return [`Bulwark: ${name}`, micros(plain), micros(hit - plain), micros(miss - plain)]
   } finally {
     await runtime.dispose()
   }
 }
 
-const folder = mkdtempSync(join(tmpdir(), "bulwark-cache-bench-"))
-
-await home("memory", CacheStore.layerMemory(), 4_000)
-await home(
-  "SQLite",
-  CacheStore.layerSql().pipe(Layer.provide(Sqlite.layer({ filename: join(folder, "cache.db") }))),
-  1_000
-)
-await home(
-  "Redis",
-  CacheStore.layerRedis({ prefix: `{bench:${randomUUID()}}:` }).pipe(
-    Layer.provide(NodeRedis.layer({ socket: addresses.redis }))
-  ),
-  1_000
-)
-await home(
-  "Postgres",
-  CacheStore.layerSql({ prefix: `bench_${randomUUID().slice(0, 8)}_` }).pipe(
-    Layer.provide(PgClient.layer({ ...addresses.postgres, maxConnections: 4 }))
-  ),
-  400
-)
-rmSync(folder, { recursive: true })
-
-// ---- replay, coalescing, memory ----
-
-{
-  const runtime = ManagedRuntime.make(Layer.mergeAll(Cache.layerMemory(), provider))
-  const stream = (llm: typeof cached | typeof bare) => () =>
-    runtime.runPromise(Stream.runDrain(Llm.streamText(llm, { prompt: "long" })))
-  await stream(cached)()
-  const [plain, replayed] = [await measure(40, stream(bare)), await measure(40, stream(cached))]
-  // oxlint-disable-next-line no-console
-  console.log(
-    `a streamed part: ${(replayed.cpu / deltas).toFixed(2)} µs replayed, ${
-      (plain.cpu / deltas).toFixed(2)
-    } µs from the model`
-  )
-
-  const callers = 10_000
-  const slow = ScriptedProvider.make(OpenAi, () => ScriptedProvider.text("Hello!", { delay: "500 millis" }))
-  const before = process.cpuUsage()
-  await Effect.runPromise(
-    Effect.all(Array.from({ length: callers }, () => Llm.generateText(cached, { prompt: "Hello?" })), {
-      concurrency: "unbounded"
-    }).pipe(Effect.provide([Cache.layerMemory(), slow.layer]))
-  )
-  const { system, user } = process.cpuUsage(before)
-  // oxlint-disable-next-line no-console
-  console.log(
-    `${callers} callers, ${slow.calls.length} request: ${
-      ((system + user) / callers).toFixed(1)
-    } µs of the processor each`
-  )
-  await runtime.dispose()
-}
-
-{
-  const entries = 5_000
-  const runtime = ManagedRuntime.make(Layer.mergeAll(Cache.layerMemory(), provider))
-  const collect = (globalThis as { readonly gc?: () => void }).gc
-  collect?.()
-  const before = process.memoryUsage().heapUsed
-  for (let n = 0; n < entries; n++) await runtime.runPromise(Llm.generateText(cached, { prompt: `Hello ${serial++}?` }))
-  collect?.()
-  const after = process.memoryUsage().heapUsed
-  const { store } = await runtime.runPromise(Cache.statistics)
-  // oxlint-disable-next-line no-console
-  console.log(
-    `an entry of a few words: ${Math.round((after - before) / entries)} bytes of the heap` +
-      `${collect === undefined ? " (without --expose-gc)" : ""}, ${
-        Math.round((store?.bytes ?? 0) / entries)
-      } by the store's own count`
-  )
-  await runtime.dispose()
-}
-
-// ---- others ----
-
-{
+const aiSdkRow = async (): Promise<ReadonlyArray<string>> => {
   // As the documentation of the AI SDK has it: the parameters as JSON are the key.
   const kept = new Map<string, unknown>()
   const middleware: LanguageModelMiddleware = {
@@ -176,15 +98,108 @@ rmSync(folder, { recursive: true })
   }
   const model = aiModel(1)
   const wrapped = wrapLanguageModel({ model, middleware })
-  const plain = await measure(1_000, () => generateText({ model, prompt: "Hello?" }))
-  say("AI SDK: bare call", plain)
-  say("AI SDK: middleware, hit", await measure(1_000, () => generateText({ model: wrapped, prompt: "Hello?" })), plain)
+  const plain = await cost(times(1_000), () => generateText({ model, prompt: "Hello?" }))
+  const hit = await cost(times(1_000), () => generateText({ model: wrapped, prompt: "Hello?" }))
+  const miss = await cost(times(1_000), () => generateText({ model: wrapped, prompt: `Hello ${serial++}?` }))
+  return ["AI SDK: a middleware over a `Map`", micros(plain), micros(hit - plain), micros(miss - plain)]
 }
 
-{
+const langchainRow = async (): Promise<ReadonlyArray<string>> => {
   const model = new FakeListChatModel({ responses: ["Hello!"] })
-  const plain = await measure(2_000, () => model.invoke("Hello?"))
   const caching = new FakeListChatModel({ responses: ["Hello!"], cache: new InMemoryCache() })
-  say("LangChain: bare call", plain)
-  say("LangChain: InMemoryCache, hit", await measure(2_000, () => caching.invoke("Hello?")), plain)
+  const plain = await cost(times(1_000), () => model.invoke("Hello?"))
+  const hit = await cost(times(1_000), () => caching.invoke("Hello?"))
+  const miss = await cost(times(1_000), () => caching.invoke(`Hello ${serial++}?`))
+  return ["LangChain: `InMemoryCache`", micros(plain), micros(hit - plain), micros(miss - plain)]
 }
+
+const replay = async (): Promise<string> => {
+  const runtime = ManagedRuntime.make(Layer.mergeAll(Cache.layerMemory(), provider))
+  const stream = (llm: typeof cached | typeof bare) => () =>
+    runtime.runPromise(Stream.runDrain(Llm.streamText(llm, { prompt: "long" })))
+  await stream(cached)()
+  const plain = await cost(times(40), stream(bare))
+  const replayed = await cost(times(40), stream(cached))
+  await runtime.dispose()
+  return `- A streamed part: ${micros(replayed / deltas)} µs replayed, ${
+    micros(plain / deltas)
+  } µs from a model that answers at once.`
+}
+
+const crowd = async (): Promise<string> => {
+  const callers = times(10_000)
+  let requests = 0
+  const slow = Layer.succeed(OpenAi, {
+    whole: () =>
+      Effect.suspend(() => {
+        requests++
+        return Effect.delay(Effect.succeed(answer), "500 millis")
+      }),
+    stream: () => Stream.die("nobody asks for it")
+  })
+  const before = processorMicros()
+  await Effect.runPromise(
+    Effect.all(Array.from({ length: callers }, () => Llm.generateText(cached, { prompt: "Hello?" })), {
+      concurrency: "unbounded"
+    }).pipe(Effect.provide([Cache.layerMemory(), slow]))
+  )
+  return `- ${whole(callers)} callers of one request at once: ${requests} sent, ${
+    micros((processorMicros() - before) / callers)
+  } µs each.`
+}
+
+const size = async (): Promise<string> => {
+  setFlagsFromString("--expose-gc")
+  const collect = runInNewContext("gc") as () => void
+  const entries = times(20_000)
+  const runtime = ManagedRuntime.make(
+    Layer.mergeAll(Cache.layerMemory({ maxEntries: entries, maxBytes: 2 ** 30 }), provider)
+  )
+  const ask = () => runtime.runPromise(Llm.generateText(cached, { prompt: `Hello ${serial++}?` }))
+  await ask()
+  collect()
+  const before = process.memoryUsage().heapUsed
+  for (let n = 1; n < entries; n++) await ask()
+  collect()
+  const taken = process.memoryUsage().heapUsed - before
+  const { store } = await runtime.runPromise(Cache.statistics)
+  await runtime.dispose()
+  return `- An answer of a few words takes ${
+    whole(taken / entries)
+  } bytes of the heap in memory; by the count of the store that bounds it ${whole((store?.bytes ?? 0) / entries)}.`
+}
+
+/** What a cache adds to a call, and what it does for many. */
+export const cacheTables = async (): Promise<string> => {
+  const folder = mkdtempSync(join(tmpdir(), "bulwark-bench-"))
+  const prefix = randomUUID().slice(0, 8)
+  try {
+    const rows = [
+      await homeRow("memory", CacheStore.layerMemory({ maxEntries: 10_000 }), times(4_000)),
+      await homeRow(
+        "SQLite, a file",
+        CacheStore.layerSql().pipe(Layer.provide(Sqlite.layer({ filename: join(folder, "cache.db") }))),
+        times(1_000)
+      )
+    ]
+    if (await addresses.listens(addresses.postgres)) {
+      const postgres = PgClient.layer({ ...addresses.postgres, maxConnections: 4 })
+      const store = CacheStore.layerSql({ prefix: `bench_${prefix}_` }).pipe(Layer.provide(postgres))
+      rows.push(await homeRow("Postgres", store, times(400)))
+    } else rows.push(["Bulwark: Postgres", "no server answers", "", ""])
+    if (await addresses.listens(addresses.redis)) {
+      const redis = NodeRedis.layer({ socket: addresses.redis })
+      const store = CacheStore.layerRedis({ prefix: `{bench:${prefix}}:` }).pipe(Layer.provide(redis))
+      rows.push(await homeRow("Redis", store, times(1_000)))
+    } else rows.push(["Bulwark: Redis", "no server answers", "", ""])
+    rows.push(await aiSdkRow(), await langchainRow())
+    return [
+      table(["A call", "without, µs", "a hit adds, µs", "a miss adds, µs"], rows),
+      [await replay(), await crowd(), await size()].join("\n")
+    ].join("\n\n")
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
+if (import.meta.main) process.stdout.write(`${await cacheTables()}\n`)
