@@ -178,7 +178,12 @@ describe("SingleFlight", () => {
   it(`${seeds} courses of events`, async () => {
     for (let seed = first; seed < first + seeds; seed++) {
       try {
-        await play(seed)
+        let alarm: NodeJS.Timeout | undefined
+        const hangs = new Promise<never>((_, reject) => {
+          alarm = setTimeout(() => reject(new Error("it hangs")), 30_000)
+        })
+        await Promise.race([play(seed), hangs])
+        clearTimeout(alarm)
       } catch (error) {
         throw new Error(`BULWARK_TEST_SEED=${seed}`, { cause: error })
       }
