@@ -23,7 +23,10 @@ export const dice = (seed: number): Dice => {
   return { below, chance: (probability) => next() < probability, pick: (from) => from[below(from.length)]! }
 }
 
-/** Fibers yield between any two steps, with a probability, and those that are due run in any order. */
+/**
+ * Fibers yield between any two steps, with a probability, and those that are due run in any order. (Not before the first step after a
+ * wait: a fiber that is interrupted before it has begun would then begin all the same, and no scheduler that counts steps does that.)
+ */
 export const scheduler = (dice: Dice, yields: number): Scheduler.Scheduler => {
   const tasks: Array<() => void> = []
   let scheduled = false
@@ -33,7 +36,7 @@ export const scheduler = (dice: Dice, yields: number): Scheduler.Scheduler => {
   }
   return {
     executionMode: "async",
-    shouldYield: (fiber) => fiber.currentOpCount >= 2048 || dice.chance(yields),
+    shouldYield: (fiber) => fiber.currentOpCount >= 2048 || (fiber.currentOpCount > 1 && dice.chance(yields)),
     makeDispatcher: () => ({
       scheduleTask: (task) => {
         tasks.push(task)
