@@ -601,7 +601,7 @@ const chosen = (handle: AnyHandle): Effect.Effect<Choice, PromptNotFound, Prompt
   Effect.flatMap(PromptRegistry, ({ prompts }) =>
     Effect.withFiber((fiber) => {
       const wanted = wantedOf(handle, fiber.getRef(CurrentSelection))
-      return Effect.fromResult(choose(prompts.serving.source, handle.name, wanted, fiber.getRef(Current)))
+      return Effect.fromResult(choose(prompts.serving, handle.name, wanted, fiber.getRef(Current), prompts.moment(fiber)))
     }))
 
 /**
