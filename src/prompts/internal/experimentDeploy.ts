@@ -135,7 +135,9 @@ const overlap = (one: Experiment, other: Experiment): string | undefined => {
   const [mine, theirs] = [one.group, other.group]
   const title = JSON.stringify(`${other.prompt}/${other.id}`)
   if (mine !== undefined && mine.name === theirs?.name) {
-    if (JSON.stringify(one.by) !== JSON.stringify(other.by)) return `${title} of its group tells its subjects apart by something else`
+    if (JSON.stringify(one.by) !== JSON.stringify(other.by)) {
+      return `${title} of its group tells its subjects apart by something else`
+    }
     return bucketsOf(mine.from) < bucketsOf(theirs.to) && bucketsOf(theirs.from) < bucketsOf(mine.to)
       ? `${title} has the part of the group from ${theirs.from} to ${theirs.to} per cent`
       : undefined
@@ -331,15 +333,21 @@ export const stopVariant = (
   remarks: Remarks,
   startedAt?: number
 ): Effect.Effect<{ readonly experiment: Experiment; readonly changed: boolean }, ExperimentError> =>
-  change(prompts, nameOf(prompt), id, remarks, (experiment, now) =>
-    Result.map(variantOf(experiment, name), (variant): Experiment => {
-      const over = experiment.stopped !== undefined || startedAt !== undefined && experiment.startedAt !== startedAt
-      if (over || variant.stopped !== undefined) return experiment
-      const stopped = { ...variant, stopped: remarksOf(remarks, now) }
-      const [control, ...others] = experiment.variants
-      const replaced = (known: Variant) => known.name === name ? stopped : known
-      return { ...experiment, variants: [replaced(control), ...others.map(replaced)] }
-    }))
+  change(
+    prompts,
+    nameOf(prompt),
+    id,
+    remarks,
+    (experiment, now) =>
+      Result.map(variantOf(experiment, name), (variant): Experiment => {
+        const over = experiment.stopped !== undefined || startedAt !== undefined && experiment.startedAt !== startedAt
+        if (over || variant.stopped !== undefined) return experiment
+        const stopped = { ...variant, stopped: remarksOf(remarks, now) }
+        const [control, ...others] = experiment.variants
+        const replaced = (known: Variant) => known.name === name ? stopped : known
+        return { ...experiment, variants: [replaced(control), ...others.map(replaced)] }
+      })
+  )
 
 export const reweigh = (
   prompts: Prompts,

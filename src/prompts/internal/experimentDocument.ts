@@ -181,7 +181,9 @@ const inconsistency = ({ guardRails, steps, variants }: typeof Fields.Type): str
     if (index > 0 && at < steps[index - 1]!.at) return "`steps` must be in order of time"
   }
   for (const { above, measure, quantile } of guardRails) {
-    if (measure === "errorRate" && above >= 1) return "an error rate is never above 1: the guard-rail would stop nothing"
+    if (measure === "errorRate" && above >= 1) {
+      return "an error rate is never above 1: the guard-rail would stop nothing"
+    }
     if ((measure === "latency") !== (quantile !== undefined)) return "a quantile is of latency, and latency has one"
   }
   return undefined

@@ -164,7 +164,9 @@ export class Guard {
     if (id === undefined || variant === undefined || variant === "control") return undefined
     const experiment = traffic.find(name, id)?.experiment
     // A call from before belongs to an earlier experiment of that name.
-    if (experiment === undefined || experiment.guardRails.length === 0 || call.at < experiment.startedAt) return undefined
+    if (experiment === undefined || experiment.guardRails.length === 0 || call.at < experiment.startedAt) {
+      return undefined
+    }
     if (experiment.variants.find((known) => known.name === variant)?.version !== call.prompt.version) return undefined
     const key = variantKey(experiment, variant)
     if (this.tripped.has(key)) return undefined
@@ -186,4 +188,3 @@ export class Guard {
     for (const key of this.tripped) if (!keys.has(key)) this.tripped.delete(key)
   }
 }
-

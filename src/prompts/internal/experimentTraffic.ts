@@ -58,7 +58,9 @@ export class Traffic {
     }
     this.faults = faults
     const groups = new Map<string, Array<Experiment>>()
-    for (const { experiment, record } of found.toSorted((one, other) => earlierFirst(one.experiment, other.experiment))) {
+    for (
+      const { experiment, record } of found.toSorted((one, other) => earlierFirst(one.experiment, other.experiment))
+    ) {
       const group = experiment.group === undefined ? [] : groups.get(experiment.group.name) ?? []
       const running = { record, experiment, layout: new Layout(experiment), before: [...group] }
       if (experiment.group !== undefined) groups.set(experiment.group.name, [...group, experiment])

@@ -58,7 +58,11 @@ export const unfit = (
 export const reload = (prompts: Prompts): Effect.Effect<void> => Effect.ignore(prompts.load)
 
 /** All that is wrong with a version, by a definition or by itself. */
-export const faultsOf = (prompts: Prompts, handle: AnyHandle | undefined, version: PromptVersion): ReadonlyArray<Fault> => {
+export const faultsOf = (
+  prompts: Prompts,
+  handle: AnyHandle | undefined,
+  version: PromptVersion
+): ReadonlyArray<Fault> => {
   const compilation = compile(version, prompts.serving.find, prompts.options.bounds)
   return Result.isFailure(compilation)
     ? compilation.failure
