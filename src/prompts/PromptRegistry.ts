@@ -244,8 +244,9 @@ export interface Options {
  *
  * **Details**
  *
- * Everything is read when the layer is built. After that the store is asked when it says that something has changed, and, when it was out,
- * again and again until it is back, at most half a minute apart.
+ * Everything is read when the layer is built. After that the store is asked when it says that something has changed, at most ten times a
+ * second, and, when it was out, again and again until it is back, at most half a minute apart. What is published or moved through the
+ * registry is served when that has returned.
  *
  * Throws a `RangeError` that names the option, where one is not legal.
  *

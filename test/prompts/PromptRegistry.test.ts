@@ -4,7 +4,7 @@ import { Attribution, Llm, type LlmError, Receipt } from "effect-bulwark"
 import { PromptRegistry, PromptStore, type PromptVersion } from "effect-bulwark/prompts"
 import { ScriptedProvider } from "effect-bulwark/testing"
 import { Tool, Toolkit } from "effect/ai"
-import { deploy, failureOf, models, Ollama, OpenAi, setup, summarize, texts } from "./support/registry.ts"
+import { deploy, failureOf, models, type Ollama, OpenAi, setup, summarize, texts } from "./support/registry.ts"
 
 const secret = "s3cret-value"
 
@@ -138,7 +138,7 @@ describe("a call", () => {
     Effect.gen(function*() {
       const handle = PromptRegistry.define("encoded", {
         variables: Schema.Struct({
-          count: Schema.NumberFromString,
+          count: Schema.FiniteFromString,
           users: Schema.Array(Schema.Struct({ name: Schema.String })),
           kind: Schema.Literals(["a", "b"]),
           by: Schema.Record(Schema.String, Schema.Struct({ age: Schema.Int }))
@@ -417,7 +417,7 @@ describe("what is not fit to be published", () => {
     ["a loop without end", { user: `${good}{% for i in (1..1000000000) %}x{% endfor %}` }, "characters and items"],
     ["no message", {}, "the draft"],
     ["a setting that is none", { user: good, settings: { temperature: -1 } }, "the draft"],
-    ["a field that is none", { user: good, ...{ sytem: "x" } }, "sytem"],
+    ["a field that is none", Object.assign({ user: good }, { sytem: "x" }), "sytem"],
     ["a role that is none", { messages: [{ role: "tool" as "user", template: good }] }, "the draft"]
   ]
 

@@ -90,7 +90,7 @@ describe("which variables a template uses", () => {
     ["{% raw %}{{ a }}{% endraw %}{% comment %}{{ b }}{% endcomment %}", []]
   ])("%s", (text, paths) => {
     const { uses } = Result.getOrThrow(parse(text))
-    assert.sameDeepMembers(uses.map(({ path }) => [...path]), paths.map((path) => [...path]))
+    assert.sameDeepMembers(uses.map(({ path }) => path), paths.map((path) => path))
   })
 })
 

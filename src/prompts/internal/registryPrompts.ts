@@ -122,7 +122,8 @@ export class Prompts {
   readonly follow: Effect.Effect<void> = Effect.suspend(() =>
     Stream.runForEach(
       this.options.store.changes,
-      () => Effect.ignore(Effect.retry(this.load, again))
+      // Many changes at once are read once, and not one after the other.
+      () => Effect.andThen(Effect.ignore(Effect.retry(this.load, again)), Effect.sleep(quiet))
     )
   ).pipe(
     Effect.catchCause((cause) => reportUnhandled("PromptRegistry could not follow its store, and tries again", cause)),
@@ -198,6 +199,9 @@ export class Prompts {
 /** Whoever follows a store goes on, whatever is wrong with it. */
 const withoutDefects = (snapshot: PromptStore["Service"]["snapshot"]): PromptStore["Service"]["snapshot"] =>
   Effect.catchDefect(snapshot, (cause) => Effect.fail(new PromptStoreError({ operation: "snapshot", cause })))
+
+/** How long all is left as it is after it was read. What is written through the registry is read at once. */
+const quiet = "100 millis"
 
 /** Ever longer, up to half a minute. */
 export const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("30 seconds")])

@@ -18,7 +18,7 @@ export class Serving {
   readonly loadedAt: number
   /** The experiments that run. */
   readonly traffic: Traffic
-  private readonly bounds: Bounds
+  readonly bounds: Bounds
   private readonly compiled = new Map<PromptVersion, Compilation>()
 
   constructor(source: Snapshot, loadedAt: number, bounds: Bounds) {
