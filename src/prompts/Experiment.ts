@@ -386,7 +386,7 @@ export const history = (
  *
  * const variantOf = Experiment.assign(experiment)
  *
- * variantOf({ user: "ada" }, 0) // => "VARIANT"
+ * variantOf({ user: "ada" }, 0) // => "control"
  * variantOf({ tenant: "acme" }, 0) // => undefined
  * ```
  *
