@@ -181,6 +181,31 @@ export interface Ramp<Names extends string> {
 }
 
 /**
+ * A version that is tried.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface VariantOptions {
+  readonly version: number
+  /** Its share of the subjects, in per cent. */
+  readonly weight: number
+}
+
+/**
+ * What the others are compared with.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface ControlOptions {
+  /** Default: what the label points to. */
+  readonly version?: number | undefined
+  /** Its share of the subjects, in per cent. */
+  readonly weight: number
+}
+
+/**
  * An experiment that is to be started.
  *
  * @category options
@@ -191,8 +216,8 @@ export interface StartOptions<Names extends string> extends Remarks {
   readonly id: string
   /** Versions by names of your own, with their weights. `control` is what the label points to, where it has no version. */
   readonly variants:
-    & { readonly [Name in Names]: { readonly version: number; readonly weight: number } }
-    & { readonly control: { readonly version?: number | undefined; readonly weight: number } }
+    & { readonly [Name in Names]: Name extends "control" ? ControlOptions : VariantOptions }
+    & { readonly control: ControlOptions }
   /** Other weights, later. */
   readonly ramp?: ReadonlyArray<Ramp<NoInfer<Names>>> | undefined
   /** The label whose calls it takes. Default: that of the definition, or `production`. */

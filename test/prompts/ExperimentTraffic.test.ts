@@ -1,12 +1,12 @@
 /**
- * Who gets which variant, over many subjects. `BULWARK_TEST_SUBJECTS` says how many (default: 50,000).
+ * Who gets which variant, over many subjects. `BULWARK_TEST_SUBJECTS` says how many (default: 20,000).
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import { Experiment, type PromptStore } from "effect-bulwark/prompts"
 import { Traffic } from "../../src/prompts/internal/experimentTraffic.ts"
 
-const subjects = Number(process.env["BULWARK_TEST_SUBJECTS"] ?? 50_000)
+const subjects = Number(process.env["BULWARK_TEST_SUBJECTS"] ?? 20_000)
 
 type Weights = { readonly [variant: string]: number }
 
@@ -168,7 +168,7 @@ describe("ramps", () => {
     ({ shares }) => {
       const weights = shares.map(weightsOf)
       const variantOf = Experiment.assign(experiment("ramp", weights))
-      for (let subject = 0; subject < 300; subject++) {
+      for (let subject = 0; subject < 100; subject++) {
         const user = `user-${subject}`
         for (let step = 1; step < weights.length; step++) {
           const [before, after] = [variantOf({ user }, step - 1)!, variantOf({ user }, step)!]
@@ -178,7 +178,7 @@ describe("ramps", () => {
         }
       }
     },
-    { arbitrary: { runs: 30 } }
+    { arbitrary: { runs: 20 } }
   )
 
   it("move as many as they must", () => {

@@ -261,24 +261,26 @@ const stepAt = ({ steps }: Experiment, now: number): number => {
 /** Which variant each bucket has. A step takes buckets only from variants that shrink, and gives them only to those that grow. */
 export class Layout {
   private readonly experiment: Experiment
-  private readonly owners = new Uint8Array(buckets)
-  private step = -1
+  /** Of each step that was asked for, and all before it: a variant for each bucket. */
+  private readonly owners: Array<Uint8Array> = []
 
   constructor(experiment: Experiment) {
     this.experiment = experiment
   }
 
   private advance(): void {
-    const { owners } = this
-    this.step++
     const { steps, variants } = this.experiment
-    const { weights } = steps[this.step]!
+    const { weights } = steps[this.owners.length]!
+    const before = this.owners.at(-1)
+    const owners = new Uint8Array(buckets)
     const left = variants.map(({ name }) => bucketsOf(weights[name]!))
     const free: Array<number> = []
     for (let bucket = 0; bucket < buckets; bucket++) {
-      const owner = owners[bucket]!
-      if (this.step > 0 && left[owner]! > 0) left[owner]!--
-      else free.push(bucket)
+      const owner = before?.[bucket]
+      if (owner !== undefined && left[owner]! > 0) {
+        owners[bucket] = owner
+        left[owner]!--
+      } else free.push(bucket)
     }
     let taker = 0
     for (const bucket of free) {
@@ -286,17 +288,13 @@ export class Layout {
       owners[bucket] = taker
       left[taker]!--
     }
+    this.owners.push(owners)
   }
 
   /** The variant of whoever is to be told apart by `subject`. */
   variant(subject: string, now: number): Variant {
     const step = stepAt(this.experiment, now)
-    if (step < this.step) {
-      // A clock was set back.
-      this.step = -1
-      this.owners.fill(0)
-    }
-    while (this.step < step) this.advance()
-    return this.experiment.variants[this.owners[bucketIn(this.experiment, subject)]!]!
+    while (this.owners.length <= step) this.advance()
+    return this.experiment.variants[this.owners[step]![bucketIn(this.experiment, subject)]!]!
   }
 }
