@@ -61,7 +61,7 @@ const calls = (
   )
 
 /** Other fibers have their turn, and what is to be written is. */
-const settle = Effect.forEach(Array.from({ length: 20 }), () => Effect.yieldNow, { discard: true })
+const settle = Effect.forEach(Array.from({ length: 200 }), () => Effect.yieldNow, { discard: true })
 
 const stored = (id: string) =>
   Effect.map(Experiment.list(summarize), (experiments) => experiments.find((experiment) => experiment.id === id)!)
@@ -337,7 +337,7 @@ describe("a guard-rail", () => {
     Effect.gen(function*() {
       yield* guarded([{ measure: "errorRate", above: 0.5, calls: 2 }])
       const user = yield* inVariant("candidate")
-      const cut = ScriptedProvider.layer(OpenAi, () => ScriptedProvider.text(["a", "b"], { ending: "cut" }))
+      const cut = ScriptedProvider.layer(OpenAi, () => ScriptedProvider.breakOff(["a", "b"]))
       const stream = PromptRegistry.streamText(summarize, { document: "x" }).pipe(
         Stream.runDrain,
         as(user),
@@ -391,7 +391,7 @@ describe("several registries", () => {
       yield* Experiment.start(summarize, { id: "shorter", variants: whole, guardRails: rails }).pipe(
         Effect.provide(one)
       )
-      yield* settle
+      yield* PromptRegistry.reload.pipe(Effect.provide(other))
       for (const registry of [one, other]) yield* calls(["bad"]).pipe(Effect.provide([registry, ollama]))
       yield* Effect.forEach([one, other], (registry) => calls(["bad"]).pipe(Effect.provide([registry, ollama])), {
         concurrency: 2
@@ -431,6 +431,7 @@ describe("several registries", () => {
       yield* Experiment.start(summarize, { id: "shorter", variants: whole, guardRails: rails }).pipe(
         Effect.provide(one)
       )
+      yield* PromptRegistry.reload.pipe(Effect.provide(other))
       yield* settle
       down.current = outage
       yield* calls(["bad", "bad"]).pipe(Effect.provide([one, ollama]))

@@ -309,7 +309,10 @@ export const describe = ({ confidence, differences, minimum, prompt, sides }: Co
   }
   for (const { baseline, difference, high, low, measure, pValue, verdict, version } of differences) {
     const kind = kinds.get(measure) ?? "mean"
-    const sign = (value: number) => `${value < 0 ? "−" : "+"}${shown(measure, kind, Math.abs(value))}`
+    const sign = (value: number) => {
+      const text = shown(measure, kind, Math.abs(value))
+      return `${value < 0 && /[1-9]/.test(text) ? "−" : "+"}${text}`
+    }
     const title = `@${version} against @${baseline}, ${measure}`.padEnd(38)
     const figures = difference === undefined || low === undefined || high === undefined || pValue === undefined
       ? ""
