@@ -43,6 +43,7 @@ import type { ExperimentRecord, PromptConflict, PromptRefused, PromptStoreError 
 const { Experiment, Group, GuardRail, Step, Stop, Subject, Variant } = Document
 const { ExperimentRefused } = Deploy
 
+type ExperimentRefused = Deploy.ExperimentRefused
 type Experiment = Document.Experiment
 type Group = Document.Group
 type GuardRail = Document.GuardRail

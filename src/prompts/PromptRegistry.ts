@@ -90,6 +90,9 @@ export { type AnyHandle, type Handle, type Models, type Rendered, type Variables
 const { PromptUnfit } = Deploy
 const { UnknownOperation } = Scores
 
+type PromptUnfit = Deploy.PromptUnfit
+type UnknownOperation = Scores.UnknownOperation
+
 export {
   /**
    * A version does not fit the definition of its prompt, or is none: it is not published, and no label is moved to it.
