@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Logger, Random, References, Stream } from "effect"
-import { Attribution, LlmError, Receipt } from "effect-bulwark"
+import { Attribution, LlmError, type Receipt } from "effect-bulwark"
 import { Comparison, Experiment, PromptRegistry, PromptStore } from "effect-bulwark/prompts"
 import { ScriptedProvider } from "effect-bulwark/testing"
 import { TestClock } from "effect/testing"

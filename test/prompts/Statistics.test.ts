@@ -54,7 +54,7 @@ describe("functions", () => {
       near(logGamma(x), Math.log(factorial), 1e-12)
     }
     near(logGamma(0.5), Math.log(Math.sqrt(Math.PI)), 1e-13)
-    near(logGamma(0.25), Math.log(3.6256099082219083), 1e-12)
+    near(logGamma(0.25), Math.log(3.625609908221908), 1e-12)
   })
 
   it("incomplete beta: closed forms, and its mirror", () => {
@@ -160,6 +160,8 @@ describe("rates", () => {
 
 describe("means", () => {
   it("are tested by Welch's t-test: worked examples", () => {
+    const automatic = "21.4 18.7 18.1 14.3 24.4 22.8 19.2 17.8 16.4 17.3 15.2 10.4 10.4 14.7 21.5 15.5 15.2 13.3 19.2"
+      .split(" ").map(Number)
     // Student's own data on sleep (1908), and those of Motor Trend (1974), as R's `t.test` gives them.
     const examples: ReadonlyArray<{
       readonly one: ReadonlyArray<number>
@@ -180,10 +182,7 @@ describe("means", () => {
         high: 3.3654832
       },
       {
-        one: [
-          ...[21.4, 18.7, 18.1, 14.3, 24.4, 22.8, 19.2, 17.8, 16.4, 17.3, 15.2, 10.4, 10.4, 14.7, 21.5, 15.5, 15.2],
-          ...[13.3, 19.2]
-        ],
+        one: automatic,
         other: [21, 21, 22.8, 32.4, 30.4, 33.9, 27.3, 26, 30.4, 15.8, 19.7, 15, 21.4],
         t: 3.7671,
         degrees: 18.332,

@@ -4,7 +4,7 @@
 import { type Effect, Schema, Stream } from "effect"
 import type { Receipt } from "effect-bulwark"
 import { type Comparison, Experiment, PromptRegistry, type PromptStore } from "effect-bulwark/prompts"
-import { Ledger } from "effect-bulwark/telemetry"
+import type { Ledger } from "effect-bulwark/telemetry"
 import { expectTypeOf } from "vitest"
 
 const summarize = PromptRegistry.define("summarize", { variables: Schema.Struct({ document: Schema.String }) })
