@@ -30,11 +30,13 @@ import type * as LanguageModel from "effect/ai/LanguageModel"
 import * as Prompt from "effect/ai/Prompt"
 import type * as Response from "effect/ai/Response"
 import type * as Tool from "effect/ai/Tool"
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
+import * as Queue from "effect/Queue"
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
@@ -53,6 +55,12 @@ import {
 import type * as Part from "../core/Part.ts"
 import * as Plan from "../core/Plan.ts"
 import type { PromptReference } from "../core/PromptReference.ts"
+import * as Receipt from "../core/Receipt.ts"
+import { reportUnhandled } from "../policies/internal/reportUnhandled.ts"
+import type { Comparison } from "./Comparison.ts"
+import { stopVariant } from "./internal/experimentDeploy.ts"
+import { observedOf, type Trip } from "./internal/experimentGuard.ts"
+import { comparison, Tally } from "./internal/registryCompare.ts"
 import * as Deploy from "./internal/registryDeploy.ts"
 import {
   type AnyHandle,
@@ -61,7 +69,8 @@ import {
   type Models,
   type VariablesSchema
 } from "./internal/registryHandle.ts"
-import { type Failed, Prompts, type Rendered, sentences } from "./internal/registryPrompts.ts"
+import { again, type Failed, Prompts, type Rendered, sentences } from "./internal/registryPrompts.ts"
+import * as Scores from "./internal/registryScore.ts"
 import { type Choice, choose, type Wanted } from "./internal/registrySnapshot.ts"
 import {
   type Entry,
@@ -70,7 +79,8 @@ import {
   type PromptConflict,
   type PromptRefused,
   PromptStore,
-  type PromptStoreError
+  type PromptStoreError,
+  type Score
 } from "./PromptStore.ts"
 import { type Bounds, boundsOf } from "./PromptTemplate.ts"
 import type { Content, Draft, PromptVersion } from "./PromptVersion.ts"
@@ -78,6 +88,10 @@ import type { Content, Draft, PromptVersion } from "./PromptVersion.ts"
 export { type AnyHandle, type Handle, type Models, type Rendered, type VariablesSchema }
 
 const { PromptUnfit } = Deploy
+const { UnknownOperation } = Scores
+
+type PromptUnfit = Deploy.PromptUnfit
+type UnknownOperation = Scores.UnknownOperation
 
 export {
   /**
@@ -86,7 +100,14 @@ export {
    * @category errors
    * @since 0.1.0
    */
-  PromptUnfit
+  PromptUnfit,
+  /**
+   * It is not known which prompt an operation was made with, and nothing was scored.
+   *
+   * @category errors
+   * @since 0.1.0
+   */
+  UnknownOperation
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -179,6 +200,8 @@ export interface Status {
     readonly label: string
     readonly problem: string
   }>
+  /** Experiments that are none, and why: nobody takes part in them. */
+  readonly experimentFaults: ReadonlyArray<{ readonly name: string; readonly id: string; readonly problem: string }>
 }
 
 /**
@@ -215,6 +238,8 @@ export interface Options {
    * not out.
    */
   readonly onStoreError?: "allow" | "fail" | undefined
+  /** How many of the calls that it ran last it remembers, to score and to compare them. Default: 10,000, which is some megabytes. */
+  readonly remember?: number | undefined
 }
 
 /**
@@ -251,23 +276,51 @@ export const layer: {
       `PromptRegistry.layer: storeTimeout must be finite and longer than zero, got ${storeTimeout} ms`
     )
   }
+  const { remember = 10_000 } = options
+  if (!(Number.isSafeInteger(remember) && remember >= 1)) {
+    throw new RangeError(`PromptRegistry.layer: remember must be a whole number of at least 1, got ${remember}`)
+  }
   return Layer.effect(
     PromptRegistry,
     Effect.gen(function*() {
       const store = yield* PromptStore
-      const prompts = new Prompts({ store, bounds, storeTimeout })
+      const trips = yield* Queue.unbounded<Trip>()
+      const stop = (trip: Trip) => void Queue.offerUnsafe(trips, trip)
+      const prompts = new Prompts({ store, bounds, storeTimeout, remember, stop })
       // The failure is in the type where it can be: see the overloads.
       yield* options.onStoreError === "allow"
         ? Effect.ignore(prompts.load)
         : (prompts.load as Effect.Effect<void>)
       yield* Effect.forkScoped(prompts.follow)
+      yield* Effect.forkScoped(Effect.forever(Effect.flatMap(Queue.take(trips), (trip) => stopFor(prompts, trip))))
       return PromptRegistry.of({ status: Effect.sync(() => statusOf(prompts)), reload: prompts.load, store, prompts })
     })
   )
 }
 
+/** Tells all others that a guard-rail has stopped a variant. The first one who does is the one who is recorded. */
+const stopFor = (prompts: Prompts, { experiment, reason, variant }: Trip): Effect.Effect<void> => {
+  const { id, prompt, startedAt } = experiment
+  return stopVariant(prompts, prompt, id, variant, { by: "guard-rail", reason }, startedAt).pipe(
+    Effect.tapError((error) =>
+      reportUnhandled("PromptRegistry could not stop a variant for others yet", Cause.fail(error))
+    ),
+    Effect.retry({ schedule: again, while: ({ _tag }) => _tag === "PromptStoreError" || _tag === "PromptConflict" }),
+    Effect.flatMap(({ changed }) =>
+      changed
+        ? Effect.logWarning(
+          `The variant ${variant} of the experiment ${id} with the prompt ${prompt} is stopped: ${reason}`
+        )
+        : Effect.void
+    ),
+    // The experiment is gone, or cannot be written: here it is stopped.
+    Effect.ignoreCause
+  )
+}
+
 const statusOf = ({ outageSince, serving }: Prompts): Status => {
   const { problems, prompts, revision, staleSince } = serving.source
+  const experimentFaults = serving.traffic.faults
   return {
     revision,
     loadedAt: serving.loadedAt,
@@ -278,6 +331,7 @@ const statusOf = ({ outageSince, serving }: Prompts): Status => {
       : Math.min(outageSince, staleSince),
     prompts: prompts.size,
     problems,
+    experimentFaults,
     faults: serving.faults.map(({ label, problem, version: { name, version } }) => ({ name, version, label, problem }))
   }
 }
@@ -602,7 +656,9 @@ const chosen = (handle: AnyHandle): Effect.Effect<Choice, PromptNotFound, Prompt
   Effect.flatMap(PromptRegistry, ({ prompts }) =>
     Effect.withFiber((fiber) => {
       const wanted = wantedOf(handle, fiber.getRef(CurrentSelection))
-      return Effect.fromResult(choose(prompts.serving.source, handle.name, wanted, fiber.getRef(Current)))
+      return Effect.fromResult(
+        choose(prompts.serving, handle.name, wanted, fiber.getRef(Current), prompts.moment(fiber))
+      )
     }))
 
 /**
@@ -742,6 +798,7 @@ const made = (
 
 /** What is asked of which model: also where there is no prompt, so that a call that fails for that has a receipt as any other. */
 interface Run<M extends Models> {
+  readonly prompts: Prompts
   readonly llm: Llm.Llm<ModelError<M> | Unmade, ModelServices<M>>
   readonly prompt: Prompt.Prompt
   readonly settings: Settings
@@ -752,19 +809,20 @@ const runOf = <V extends VariablesSchema, M extends Models, O extends Schema.Top
   variables: V["Type"],
   options: { readonly settings?: Settings | undefined; readonly messages?: Prompt.RawInput | undefined }
 ): Effect.Effect<Run<M>, never, PromptRegistry> =>
-  Effect.map(made(handle, variables), (rendered): Run<M> => {
-    if (Result.isFailure(rendered)) return unmade(rendered.failure)
+  Effect.zipWith(PromptRegistry, made(handle, variables), ({ prompts }, rendered): Run<M> => {
+    if (Result.isFailure(rendered)) return { prompts, ...unmade(rendered.failure) }
     const { model, prompt, reference, settings } = rendered.success
     // A prompt without models is no `Runnable`, and of one with models a version is served only if it names one of them.
     const llm = handle.models[model!] as Llm.Llm<ModelError<M>, ModelServices<M>>
     return {
+      prompts,
       llm: Llm.make({ plan: llm.plan, open: (call) => llm.open(madeWith(call, reference)) }),
       prompt: options.messages === undefined ? prompt : Prompt.concat(prompt, options.messages),
       settings: mergeSettings(settings, options.settings ?? {})
     }
   })
 
-const unmade = <M extends Models>({ error, reference }: Failed): Run<M> => ({
+const unmade = <M extends Models>({ error, reference }: Failed): Omit<Run<M>, "prompts"> => ({
   llm: Llm.make({
     plan: Plan.policy("prompt", { detail: "which cannot be made", children: [] }),
     open: (call) => {
@@ -822,10 +880,12 @@ export function generateText<V extends VariablesSchema, M extends Models, O exte
   const { messages: _, ...rest } = options
   return Effect.flatMap(
     runOf(handle, variables, options),
-    ({ llm, prompt, settings }): Effect.Effect<unknown, unknown, unknown> =>
-      rest.toolkit === undefined
+    ({ llm, prompt, prompts, settings }) => {
+      const answer: Effect.Effect<unknown, unknown, unknown> = rest.toolkit === undefined
         ? Generate.generateText(llm, { prompt, settings })
         : Generate.generateText(llm, { ...rest, toolkit: rest.toolkit, prompt, settings })
+      return Receipt.observe(answer, prompts.observed)
+    }
   )
 }
 
@@ -850,8 +910,11 @@ export const generateObject = <V extends VariablesSchema, M extends Models, O ex
 > =>
   Effect.flatMap(
     runOf<V, M, O>(handle, variables, options),
-    ({ llm, prompt, settings }) =>
-      Generate.generateObject(llm, { prompt, settings, schema: handle.output, objectName: options.objectName })
+    ({ llm, prompt, prompts, settings }) =>
+      Receipt.observe(
+        Generate.generateObject(llm, { prompt, settings, schema: handle.output, objectName: options.objectName }),
+        prompts.observed
+      )
   )
 
 /**
@@ -893,9 +956,152 @@ export function streamText<V extends VariablesSchema, M extends Models, O extend
   const { messages: _, ...rest } = options
   return Stream.unwrap(Effect.map(
     runOf(handle, variables, options),
-    ({ llm, prompt, settings }): Stream.Stream<unknown, unknown, unknown> =>
-      rest.toolkit === undefined
+    ({ llm, prompt, prompts, settings }) => {
+      const parts: Stream.Stream<unknown, unknown, unknown> = rest.toolkit === undefined
         ? Generate.streamText(llm, { prompt, settings })
         : Generate.streamText(llm, { ...rest, toolkit: rest.toolkit, prompt, settings })
+      return Stream.updateService(
+        parts,
+        Receipt.Observer,
+        (outer) => (receipt: Receipt.Receipt) => Effect.andThen(prompts.observed(receipt), outer(receipt))
+      )
+    }
   ))
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// scoring and comparing
+// ---------------------------------------------------------------------------------------------------------------------
+
+/**
+ * What may be said with a score.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface ScoreOptions {
+  /**
+   * What tells it from other scores: one that was seen before is left as it is. Default: the operation, the measure, and who scored, so that
+   * each of them scores an answer once.
+   */
+  readonly id?: string | undefined
+  /** Who scored: a user, a judge, ... */
+  readonly by?: string | undefined
+  readonly comment?: string | undefined
+}
+
+/**
+ * Records how good an answer was, by one measure: whether it helped (1 or 0), how many stars it got, how a judge found it.
+ *
+ * **Details**
+ *
+ * It is recorded for the version, and the variant of an experiment, that the answer was made with. By the id of an operation alone that is
+ * known for the last calls that this registry ran (`remember`). Elsewhere and later, give the receipt, or `{ operationId, prompt }` of it.
+ *
+ * Fails with `UnknownOperation` where it is not known, and with `PromptRefused` where the value is not finite.
+ *
+ * **Gotchas**
+ *
+ * A second score by the same rater for the same answer and measure changes nothing: requests may be sent twice. To have it count, give it
+ * an `id`.
+ *
+ * **Example** (A thumb, up or down)
+ *
+ * ```ts
+ * import { PromptRegistry } from "effect-bulwark/prompts"
+ *
+ * const thumb = (operationId: string, user: string, up: boolean) =>
+ *   PromptRegistry.score(operationId, "helpful", up ? 1 : 0, { by: user })
+ * ```
+ *
+ * @category comparing
+ * @since 0.1.0
+ */
+export const score = (
+  operation: string | { readonly operationId: string; readonly prompt?: PromptReference | undefined },
+  metric: string,
+  value: number,
+  options: ScoreOptions = {}
+): Effect.Effect<Score, Scores.UnknownOperation | PromptStoreError | PromptRefused, PromptRegistry> =>
+  PromptRegistry.use(({ prompts }) => Scores.score(prompts, operation, metric, value, options))
+
+/**
+ * What is compared, and how.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface CompareOptions<E = never, R = never> {
+  /** Only calls and scores of this experiment: only then were the callers shared out by chance. Default: all. */
+  readonly experiment?: string | undefined
+  /** Only what began from this time on, in milliseconds since 1970. Default: all of the past. */
+  readonly from?: number | undefined
+  /** Only what began before this time. Default: no end. */
+  readonly until?: number | undefined
+  /** The confidence of intervals, between 0 and 1. A difference is significant when its p-value is below the rest. Default: 0.95. */
+  readonly confidence?: number | undefined
+  /** How many values each version needs, for a difference to be one: at least 2. Default: 30. */
+  readonly minimum?: number | undefined
+  /** The receipts of all calls, from a ledger. Default: the last calls that this registry ran (`remember`). */
+  readonly receipts?: Stream.Stream<Receipt.Receipt, E, R> | undefined
+}
+
+/**
+ * Puts versions of a prompt side by side: how many calls there were, how many succeeded, how good the answers were, how long they took, and
+ * what they used and cost; each with its interval of confidence, and for each version and measure whether it differs from the first one by
+ * more than chance would have it.
+ *
+ * **Details**
+ *
+ * Quality is that of all scores in the store. What calls were like comes from the calls that this registry ran last, or from `receipts`.
+ *
+ * Not counted are calls that were interrupted, and those that failed before anything was sent and not for their prompt: for want of money, of
+ * a permit, or at an open circuit. Answers without a model (`degraded`) are failures where a model was asked. Answers from a cache are calls,
+ * but have neither a latency nor tokens nor a cost: they would say how long a version has been there.
+ *
+ * Rates have Wilson's interval, and their difference Newcombe's; they are tested by Pearson's chi-squared test or, where a cell expects fewer
+ * than five, by Fisher's exact test. Means are tested by Welch's t-test. All tests look both ways.
+ *
+ * **Gotchas**
+ *
+ * One difference in twenty is significant by chance alone at a confidence of 0.95. Whoever compares six measures, or looks every day and stops
+ * when it pleases, will find one. Say before how long an experiment runs, and which measure decides.
+ *
+ * Each call counts as one. Where few users make most of the calls, what pleases them decides, and intervals are narrower than they should be.
+ *
+ * Throws a `RangeError` that names the option, where one is not legal.
+ *
+ * @category comparing
+ * @since 0.1.0
+ */
+export const compare = <E = never, R = never>(
+  prompt: AnyHandle | string,
+  versions: readonly [number, ...Array<number>],
+  options: CompareOptions<E, R> = {}
+): Effect.Effect<Comparison, E | PromptStoreError, R | PromptRegistry> => {
+  const { confidence = 0.95, experiment, from, minimum = 30, receipts, until } = options
+  if (!(confidence > 0 && confidence < 1)) {
+    throw new RangeError(`PromptRegistry.compare: confidence must be between 0 and 1, got ${confidence}`)
+  }
+  if (!(Number.isSafeInteger(minimum) && minimum >= 2)) {
+    throw new RangeError(`PromptRegistry.compare: minimum must be a whole number of at least 2, got ${minimum}`)
+  }
+  const name = nameOf(prompt)
+  return Effect.gen(function*() {
+    const { prompts, store } = yield* PromptRegistry
+    const tallies = new Map(versions.map((version) => [version, new Tally(version)]))
+    const add = (call: ReturnType<typeof observedOf>) => {
+      if (call === undefined || call.prompt.name !== name) return
+      if (experiment !== undefined && call.prompt.experiment !== experiment) return
+      if (from !== undefined && call.at < from || until !== undefined && call.at >= until) return
+      tallies.get(call.prompt.version)?.add(call)
+    }
+    if (receipts === undefined) { for (const call of prompts.recent.all) add(call) }
+    else yield* Stream.runForEach(receipts, (receipt) => Effect.sync(() => add(observedOf(receipt))))
+    const totals = yield* prompts.inTime(
+      "scoreTotals",
+      store.scoreTotals({ name, versions: Array.from(tallies.keys()), experiment, from, until })
+    )
+    return comparison({ prompt: name, tallies: Array.from(tallies.values()), totals, confidence, minimum })
+  })
 }

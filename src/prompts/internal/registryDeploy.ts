@@ -49,16 +49,20 @@ export type DeployError = PromptStoreError | PromptConflict | PromptRefused
 
 const decodeDraft = Schema.decodeUnknownResult(Draft, { errors: "all", onExcessProperty: "error" })
 
-const unfit = (
+export const unfit = (
   { name, version }: { readonly name: string; readonly version?: number },
   faults: ReadonlyArray<Fault>
 ): PromptUnfit => new PromptUnfit({ name, ...(version === undefined ? undefined : { version }), faults })
 
 /** What is written is read anew, if it can be; else it will be when the store says so. */
-const reload = (prompts: Prompts): Effect.Effect<void> => Effect.ignore(prompts.load)
+export const reload = (prompts: Prompts): Effect.Effect<void> => Effect.ignore(prompts.load)
 
 /** All that is wrong with a version, by a definition or by itself. */
-const faultsOf = (prompts: Prompts, handle: AnyHandle | undefined, version: PromptVersion): ReadonlyArray<Fault> => {
+export const faultsOf = (
+  prompts: Prompts,
+  handle: AnyHandle | undefined,
+  version: PromptVersion
+): ReadonlyArray<Fault> => {
   const compilation = compile(version, prompts.serving.find, prompts.options.bounds)
   return Result.isFailure(compilation)
     ? compilation.failure

@@ -15,9 +15,12 @@ import { Current } from "../../core/Attribution.ts"
 import type { Settings } from "../../core/Call.ts"
 import { PromptInvalid, type PromptNotFound } from "../../core/LlmError.ts"
 import type { PromptReference } from "../../core/PromptReference.ts"
+import type { Receipt } from "../../core/Receipt.ts"
 import { reportUnhandled } from "../../policies/internal/reportUnhandled.ts"
 import * as PromptTemplate from "../PromptTemplate.ts"
 import type { Content } from "../PromptVersion.ts"
+import { Guard, observedOf, Recent, type Trip } from "./experimentGuard.ts"
+import type { Moment } from "./experimentTraffic.ts"
 import type { Compiled, Fault } from "./promptCompile.ts"
 import { type Definition, misfits } from "./promptFit.ts"
 import { choose, Serving, type Wanted } from "./registrySnapshot.ts"
@@ -31,6 +34,10 @@ export interface Options {
   readonly bounds: Bounds
   /** In milliseconds. */
   readonly storeTimeout: number
+  /** How many calls are remembered. */
+  readonly remember: number
+  /** Has a variant stopped, where all can see it. */
+  readonly stop: (trip: Trip) => void
 }
 
 /** A prompt as the application defines it, as far as this file looks at it. */
@@ -59,11 +66,14 @@ export class Prompts {
   serving: Serving
   /** Since when the store could not be read, in milliseconds since 1970. */
   outageSince: number | undefined = undefined
+  readonly recent: Recent
+  readonly guard = new Guard()
   private readonly turns = Semaphore.makeUnsafe(1)
   private readonly fits = new WeakMap<Compiled, WeakMap<Definition, ReadonlyArray<Fault>>>()
 
   constructor(options: Options) {
     this.options = options
+    this.recent = new Recent(options.remember)
     this.serving = new Serving(nothing, 0, options.bounds)
   }
 
@@ -77,6 +87,7 @@ export class Prompts {
       return Clock.clockWith((clock) =>
         Effect.map(Serving.build(snapshot, this.serving, clock.currentTimeMillisUnsafe(), bounds), (serving) => {
           this.serving = serving
+          this.guard.keep(serving.traffic)
         })
       )
     })
@@ -120,6 +131,21 @@ export class Prompts {
     Effect.asVoid
   )
 
+  /** What a choice depends on beside what is served. */
+  moment(fiber: Fiber.Fiber<unknown, unknown>): Moment {
+    return { now: () => fiber.getRef(Clock.Clock).currentTimeMillisUnsafe(), halted: this.guard.halted }
+  }
+
+  /** Sees what became of a call. A variant that crosses a bound gets no calls from here on, whatever the store takes to say so. */
+  readonly observed = (receipt: Receipt): Effect.Effect<void> =>
+    Effect.sync(() => {
+      const call = observedOf(receipt)
+      // A call within a call is seen twice.
+      if (call === undefined || !this.recent.add(call)) return
+      const trip = this.guard.observe(call, this.serving.traffic)
+      if (trip !== undefined) this.options.stop(trip)
+    })
+
   /** What is wrong with a version, by a definition. It is looked at once. */
   faults(compiled: Compiled, definition: Definition): ReadonlyArray<Fault> {
     const known = this.fits.get(compiled) ?? new WeakMap<Definition, ReadonlyArray<Fault>>()
@@ -137,7 +163,7 @@ export class Prompts {
     fiber: Fiber.Fiber<unknown, unknown>
   ): Result.Result<Rendered, Failed> {
     const { serving } = this
-    const choice = choose(serving.source, defined.name, wanted, fiber.getRef(Current))
+    const choice = choose(serving, defined.name, wanted, fiber.getRef(Current), this.moment(fiber))
     if (Result.isFailure(choice)) return Result.fail({ error: choice.failure, reference: undefined })
     const { reference, version } = choice.success
     const failed = (problems: ReadonlyArray<string>): Result.Result<never, Failed> =>
@@ -178,7 +204,7 @@ const withoutDefects = (snapshot: PromptStore["Service"]["snapshot"]): PromptSto
 const quiet = "100 millis"
 
 /** Ever longer, up to half a minute. */
-const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("30 seconds")])
+export const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("30 seconds")])
 
 export const sentences = (faults: ReadonlyArray<Fault>): ReadonlyArray<string> =>
   faults.map(({ problem, remedy, where }) => `${where}: ${problem}. ${remedy}`)

@@ -7,6 +7,7 @@ import type { Attribution } from "../../core/Attribution.ts"
 import { PromptNotFound } from "../../core/LlmError.ts"
 import type { PromptReference } from "../../core/PromptReference.ts"
 import type { PromptVersion } from "../PromptVersion.ts"
+import { type Moment, Traffic } from "./experimentTraffic.ts"
 import { type Compilation, compile, type Find, isCurrent } from "./promptCompile.ts"
 import type { Entry, Snapshot } from "./store.ts"
 import type { Bounds } from "./templateEngine.ts"
@@ -15,11 +16,14 @@ export class Serving {
   readonly source: Snapshot
   /** When it was read, in milliseconds since 1970. */
   readonly loadedAt: number
+  /** The experiments that run. */
+  readonly traffic: Traffic
   readonly bounds: Bounds
   private readonly compiled = new Map<PromptVersion, Compilation>()
 
   constructor(source: Snapshot, loadedAt: number, bounds: Bounds) {
     this.source = source
+    this.traffic = new Traffic(source)
     this.loadedAt = loadedAt
     this.bounds = bounds
   }
@@ -45,7 +49,7 @@ export class Serving {
     }
   }
 
-  /** All that labels point to is parsed before it is served, a little at a time: others have their turn between. */
+  /** All that labels point to, and all that is tried, is parsed before it is served, a little at a time: others have their turn between. */
   static readonly build = (
     source: Snapshot,
     previous: Serving | undefined,
@@ -56,8 +60,10 @@ export class Serving {
       const serving = new Serving(source, loadedAt, bounds)
       if (previous !== undefined) serving.adopt(previous)
       let parsed = 0
-      for (const { labels, versions } of source.prompts.values()) {
-        for (const number of new Set(labels.values())) {
+      const tried = Map.groupBy(serving.traffic.all, ({ experiment }) => experiment.prompt)
+      for (const { labels, name, versions } of source.prompts.values()) {
+        const variants = (tried.get(name) ?? []).flatMap(({ experiment }) => experiment.variants)
+        for (const number of new Set([...labels.values(), ...variants.map(({ version }) => version)])) {
           const version = versions.get(number)
           if (version === undefined || serving.compiled.has(version)) continue
           serving.compile(version)
@@ -96,36 +102,42 @@ export interface Choice {
 }
 
 /**
- * Chooses the version for a call: by what is asked for, and for whom it is made. Whatever splits traffic does so here, and only where a
- * label was asked for that it is about.
+ * Chooses the version for a call: by what is asked for, and for whom it is made. Experiments split the calls of a label, and nothing else.
  */
 export const choose = (
-  source: Snapshot,
+  { source, traffic }: Serving,
   name: string,
   wanted: Wanted,
-  _attribution: Attribution
+  attribution: Attribution,
+  moment: Moment
 ): Result.Result<Choice, PromptNotFound> => {
   const entry = source.prompts.get(name)
+  if (entry === undefined) return notFound(name, wanted, entry)
   if ("version" in wanted) {
-    const version = entry?.versions.get(wanted.version)
-    return version === undefined ? notFound(name, wanted, entry) : Result.succeed(chosen(version, undefined))
+    const version = entry.versions.get(wanted.version)
+    return version === undefined ? notFound(name, wanted, entry) : Result.succeed(chosen(version, {}))
   }
   for (const label of wanted.labels) {
-    const number = entry?.labels.get(label)
-    const version = number === undefined ? undefined : entry?.versions.get(number)
-    if (version !== undefined) return Result.succeed(chosen(version, label))
+    const number = entry.labels.get(label)
+    const version = number === undefined ? undefined : entry.versions.get(number)
+    if (version === undefined) continue
+    const part = traffic.choose(entry, label, attribution, moment)
+    const tried = part === undefined ? undefined : entry.versions.get(part.variant.version)
+    return Result.succeed(
+      part === undefined || tried === undefined
+        ? chosen(version, { label })
+        : chosen(tried, { label, experiment: part.experiment.id, variant: part.variant.name })
+    )
   }
   return notFound(name, wanted, entry)
 }
 
-const chosen = (version: PromptVersion, label: string | undefined): Choice => ({
+const chosen = (
+  version: PromptVersion,
+  how: Pick<PromptReference, "label" | "experiment" | "variant">
+): Choice => ({
   version,
-  reference: {
-    name: version.name,
-    version: version.version,
-    hash: version.hash,
-    ...(label === undefined ? undefined : { label })
-  }
+  reference: { name: version.name, version: version.version, hash: version.hash, ...how }
 })
 
 const notFound = (name: string, wanted: Wanted, entry: Entry | undefined): Result.Result<never, PromptNotFound> =>

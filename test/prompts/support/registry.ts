@@ -71,7 +71,9 @@ export const flaky = (down: { current: Effect.Effect<void, PromptStore.PromptSto
         version: (name, version) => asked(store.version(name, version)),
         publish: (draft) => asked(store.publish(draft)),
         label: (move) => asked(store.label(move)),
-        history: (name) => asked(store.history(name))
+        history: (name) => asked(store.history(name)),
+        experiments: (name) => asked(store.experiments(name)),
+        saveExperiment: (save) => asked(store.saveExperiment(save))
       })
     })
   )
