@@ -725,18 +725,20 @@ export const render = <V extends VariablesSchema, M extends Models, O extends Sc
   variables: V["Type"]
 ): Effect.Effect<Rendered, Unmade, PromptRegistry> =>
   Effect.flatMap(
-    made(handle, variables),
+    // What follows is somebody else's.
+    made(handle, variables, true),
     (rendered) => Result.isSuccess(rendered) ? Effect.succeed(rendered.success) : Effect.fail(rendered.failure.error)
   )
 
 const made = (
   handle: AnyHandle,
-  variables: unknown
+  variables: unknown,
+  followed: boolean
 ): Effect.Effect<Result.Result<Rendered, Failed>, never, PromptRegistry> =>
   Effect.flatMap(PromptRegistry, ({ prompts }) =>
     Effect.withFiber((fiber) =>
       Effect.succeed(
-        prompts.render(handle.defined, wantedOf(handle, fiber.getRef(CurrentSelection)), variables, fiber)
+        prompts.render(handle.defined, wantedOf(handle, fiber.getRef(CurrentSelection)), variables, fiber, followed)
       )
     ))
 
@@ -752,16 +754,19 @@ const runOf = <V extends VariablesSchema, M extends Models, O extends Schema.Top
   variables: V["Type"],
   options: { readonly settings?: Settings | undefined; readonly messages?: Prompt.RawInput | undefined }
 ): Effect.Effect<Run<M>, never, PromptRegistry> =>
-  Effect.map(made(handle, variables), (rendered): Run<M> => {
-    if (Result.isFailure(rendered)) return unmade(rendered.failure)
-    const { model, prompt, reference, settings } = rendered.success
-    // A prompt without models is no `Runnable`, and of one with models a version is served only if it names one of them.
-    const llm = handle.models[model!] as Llm.Llm<ModelError<M>, ModelServices<M>>
-    return {
-      llm: Llm.make({ plan: llm.plan, open: (call) => llm.open(madeWith(call, reference)) }),
-      prompt: options.messages === undefined ? prompt : Prompt.concat(prompt, options.messages),
-      settings: mergeSettings(settings, options.settings ?? {})
-    }
+  Effect.suspend(() => {
+    const messages = Prompt.make(options.messages ?? [])
+    return Effect.map(made(handle, variables, messages.content.length > 0), (rendered): Run<M> => {
+      if (Result.isFailure(rendered)) return unmade(rendered.failure)
+      const { model, prompt, reference, settings } = rendered.success
+      // A prompt without models is no `Runnable`, and of one with models a version is served only if it names one of them.
+      const llm = handle.models[model!] as Llm.Llm<ModelError<M>, ModelServices<M>>
+      return {
+        llm: Llm.make({ plan: llm.plan, open: (call) => llm.open(madeWith(call, reference)) }),
+        prompt: Prompt.concat(prompt, messages),
+        settings: mergeSettings(settings, options.settings ?? {})
+      }
+    })
   })
 
 const unmade = <M extends Models>({ error, reference }: Failed): Run<M> => ({
