@@ -11,7 +11,7 @@ import * as addresses from "../../support/addresses.ts"
 export type Place =
   | { readonly home: "memory" }
   | { readonly home: "sqlite"; readonly filename: string }
-  | { readonly home: "postgres"; readonly schema: string }
+  | { readonly home: "postgres"; readonly schema: string; readonly prefix: string }
   /** A database over a folder of files. */
   | { readonly home: "layered"; readonly filename: string; readonly directory: string }
 
@@ -30,7 +30,7 @@ export const layerOf = (
         Layer.orDie
       )
     case "postgres":
-      return PromptStore.layerSql(options).pipe(
+      return PromptStore.layerSql({ prefix: place.prefix, ...options }).pipe(
         Layer.provide(
           PgClient.layer({
             ...addresses.postgres,
