@@ -54,21 +54,25 @@ class Worker {
   })
 }
 
-/** Two processes for all jobs that end. */
-let two: readonly [Worker, Worker] | undefined
-const workers = (): readonly [Worker, Worker] => two ??= [new Worker(), new Worker()]
-afterAll(() => Effect.runPromise(Effect.forEach(two ?? [], ({ kill }) => kill)))
+/** Processes that have nothing to do. */
+const idle: Array<Worker> = []
+const take = Effect.acquireRelease(
+  Effect.sync(() => idle.pop() ?? new Worker()),
+  (worker) => Effect.sync(() => void (worker.child.killed || idle.push(worker)))
+)
+afterAll(() => Effect.runPromise(Effect.forEach(idle, ({ kill }) => kill)))
 
 const both = (place: Place, job: (who: string) => Job): Effect.Effect<ReadonlyArray<ReadonlyArray<number>>> =>
-  Effect.forEach(workers(), (worker, n) => worker.run(place, job(["ada", "bob"][n]!)), { concurrency: 2 })
+  Effect.scoped(Effect.gen(function*() {
+    const workers = [yield* take, yield* take]
+    return yield* Effect.forEach(["ada", "bob"], (who, n) => workers[n]!.run(place, job(who)), { concurrency: 2 })
+  }))
 
 const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, n) => n + from)
 
 const ascending = (numbers: ReadonlyArray<number>) => numbers.toSorted((one, other) => one - other)
 
 for (const home of shared) {
-  // A store over another is killed as its upper one is.
-  const layered = home.name === "SQLite over files" && process.env["BULWARK_TEST_ROUNDS"] === undefined
   home.describe(`processes that share a prompt store: ${home.name}`, () => {
     it.live("publish versions with numbers of their own, without a gap", () =>
       Effect.gen(function*() {
@@ -122,16 +126,20 @@ for (const home of shared) {
           )
         }
       }), 120_000)
+  })
+}
 
-    if (layered) return
-
+// At the end, when the processes are not needed any more. A store over another is killed as its upper one is.
+for (const home of shared) {
+  if (home.name === "SQLite over files" && process.env["BULWARK_TEST_ROUNDS"] === undefined) continue
+  home.describe(`processes that share a prompt store: ${home.name}`, () => {
     it.live("that are killed leave nothing half done", () =>
       Effect.gen(function*() {
         const place = yield* home.place
         const store = yield* open(place)
         const said: Array<string> = []
         for (let round = 0; round < rounds; round++) {
-          const worker = yield* Effect.acquireRelease(Effect.sync(() => new Worker()), ({ kill }) => kill)
+          const worker = yield* take
           worker.begin(place, { job: "rollout", who: `${round}` })
           // At some step after so many: behind a version, or behind a label, or in the midst of either.
           while ((worker.output.match(/published/g)?.length ?? 0) < 3 + round * 5) {

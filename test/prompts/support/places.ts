@@ -1,11 +1,12 @@
 /**
  * Where a store may be, as data that another process can be told.
  */
-import { NodeServices } from "@effect/platform-node"
-import { PgClient } from "@effect/sql-pg"
-import { Layer } from "effect"
+// Not the indices: a process that begins has to read all that they name.
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import * as PgClient from "@effect/sql-pg/PgClient"
 import { PromptStore } from "effect-bulwark/prompts"
 import { Sqlite } from "effect-bulwark/sqlite"
+import * as Layer from "effect/Layer"
 import * as addresses from "../../support/addresses.ts"
 
 export type Place =

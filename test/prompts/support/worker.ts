@@ -2,8 +2,8 @@
  * One process of several that share prompt stores. What it is to do comes as lines of JSON, one job after the other; what came of each goes
  * to the standard output.
  */
-import { Effect } from "effect"
 import { PromptStore } from "effect-bulwark/prompts"
+import * as Effect from "effect/Effect"
 import { writeSync } from "node:fs"
 import { createInterface } from "node:readline"
 import { layerOf, type Place } from "./places.ts"
