@@ -98,7 +98,7 @@ export {
  *
  * **Details**
  *
- * Templates are given what `variables` encodes to, which must be data as in JSON. A variable that is not optional must be used by every
+ * Templates are given what `variables` encodes to, which must be data as in JSON: `Schema.DateFromString`, not `Schema.Date`. A variable that is not optional must be used by every
  * version.
  *
  * `models` are whole stacks of policies, by names of your own: a version that names another one changes the model without a deploy.
@@ -693,7 +693,8 @@ export type ModelServices<M extends Models> = Llm.Services<M[keyof M]>
 type Unmade = PromptInvalid | PromptNotFound
 
 /**
- * Makes a prompt of the version that is asked for here and now, without asking a model.
+ * Makes a prompt of the version that is asked for here and now, without asking a model. It may be system messages alone: what follows is
+ * somebody else's.
  *
  * **Example** (A prompt for somebody else's code)
  *
