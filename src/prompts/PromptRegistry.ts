@@ -119,7 +119,7 @@ export {
  *
  * **Details**
  *
- * Templates are given what `variables` encodes to, which must be data as in JSON. A variable that is not optional must be used by every
+ * Templates are given what `variables` encodes to, which must be data as in JSON: `Schema.DateFromString`, not `Schema.Date`. A variable that is not optional must be used by every
  * version.
  *
  * `models` are whole stacks of policies, by names of your own: a version that names another one changes the model without a deploy.
@@ -749,7 +749,8 @@ export type ModelServices<M extends Models> = Llm.Services<M[keyof M]>
 type Unmade = PromptInvalid | PromptNotFound
 
 /**
- * Makes a prompt of the version that is asked for here and now, without asking a model.
+ * Makes a prompt of the version that is asked for here and now, without asking a model. It may be system messages alone: what follows is
+ * somebody else's.
  *
  * **Example** (A prompt for somebody else's code)
  *
@@ -781,18 +782,20 @@ export const render = <V extends VariablesSchema, M extends Models, O extends Sc
   variables: V["Type"]
 ): Effect.Effect<Rendered, Unmade, PromptRegistry> =>
   Effect.flatMap(
-    made(handle, variables),
+    // What follows is somebody else's.
+    made(handle, variables, true),
     (rendered) => Result.isSuccess(rendered) ? Effect.succeed(rendered.success) : Effect.fail(rendered.failure.error)
   )
 
 const made = (
   handle: AnyHandle,
-  variables: unknown
+  variables: unknown,
+  followed: boolean
 ): Effect.Effect<Result.Result<Rendered, Failed>, never, PromptRegistry> =>
   Effect.flatMap(PromptRegistry, ({ prompts }) =>
     Effect.withFiber((fiber) =>
       Effect.succeed(
-        prompts.render(handle.defined, wantedOf(handle, fiber.getRef(CurrentSelection)), variables, fiber)
+        prompts.render(handle.defined, wantedOf(handle, fiber.getRef(CurrentSelection)), variables, fiber, followed)
       )
     ))
 
@@ -809,17 +812,24 @@ const runOf = <V extends VariablesSchema, M extends Models, O extends Schema.Top
   variables: V["Type"],
   options: { readonly settings?: Settings | undefined; readonly messages?: Prompt.RawInput | undefined }
 ): Effect.Effect<Run<M>, never, PromptRegistry> =>
-  Effect.zipWith(PromptRegistry, made(handle, variables), ({ prompts }, rendered): Run<M> => {
-    if (Result.isFailure(rendered)) return { prompts, ...unmade(rendered.failure) }
-    const { model, prompt, reference, settings } = rendered.success
-    // A prompt without models is no `Runnable`, and of one with models a version is served only if it names one of them.
-    const llm = handle.models[model!] as Llm.Llm<ModelError<M>, ModelServices<M>>
-    return {
-      prompts,
-      llm: Llm.make({ plan: llm.plan, open: (call) => llm.open(madeWith(call, reference)) }),
-      prompt: options.messages === undefined ? prompt : Prompt.concat(prompt, options.messages),
-      settings: mergeSettings(settings, options.settings ?? {})
-    }
+  Effect.suspend(() => {
+    const messages = Prompt.make(options.messages ?? [])
+    return Effect.zipWith(
+      PromptRegistry,
+      made(handle, variables, messages.content.length > 0),
+      ({ prompts }, rendered): Run<M> => {
+        if (Result.isFailure(rendered)) return { prompts, ...unmade(rendered.failure) }
+        const { model, prompt, reference, settings } = rendered.success
+        // A prompt without models is no `Runnable`, and of one with models a version is served only if it names one of them.
+        const llm = handle.models[model!] as Llm.Llm<ModelError<M>, ModelServices<M>>
+        return {
+          prompts,
+          llm: Llm.make({ plan: llm.plan, open: (call) => llm.open(madeWith(call, reference)) }),
+          prompt: Prompt.concat(prompt, messages),
+          settings: mergeSettings(settings, options.settings ?? {})
+        }
+      }
+    )
   })
 
 const unmade = <M extends Models>({ error, reference }: Failed): Omit<Run<M>, "prompts"> => ({

@@ -116,7 +116,7 @@ const main = Effect.gen(function*() {
     (n) => Result.getOrThrow(PromptTemplate.render(template, given(n))).length
   )
   measure("registry: chosen, checked and rendered, without Effect", 100_000, (n) => {
-    const rendered = registry.render(pick(n).defined, { labels: ["production"] }, given(n), fiber)
+    const rendered = registry.render(pick(n).defined, { labels: ["production"] }, given(n), fiber, false)
     return Result.getOrThrow(rendered).prompt.content.length
   })
   measure(

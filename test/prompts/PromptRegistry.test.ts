@@ -180,8 +180,23 @@ describe("a call", () => {
       yield* deploy({ system: "{% if words %}{{ words }}{% endif %}", user: "{{ document }}" })
       const { prompt } = yield* PromptRegistry.render(summarize, { document: "x" })
       assert.deepStrictEqual(texts(prompt), ["user: x"])
-      const error = yield* failureOf(PromptRegistry.render(summarize, { document: " \n", words: 3 }))
+      const error = yield* failureOf(PromptRegistry.generateText(summarize, { document: " \n", words: 3 }))
       assert.include(error.message, "only system messages are left")
+      const none = yield* failureOf(PromptRegistry.generateText(summarize, { document: "" }, { messages: [] }))
+      assert.include(none.message, "or none")
+    }))
+
+  test("is made of system messages alone where a conversation comes with the call, or is somebody else's", ({ openai }) =>
+    Effect.gen(function*() {
+      yield* deploy({
+        system: "You talk about {{ document }}.",
+        examples: [{ user: "Hello!", assistant: "Good day." }]
+      })
+      const expected = ["system: You talk about tea.", "user: Hello!", "assistant: Good day."]
+      const { prompt } = yield* PromptRegistry.render(summarize, { document: "tea" })
+      assert.deepStrictEqual(texts(prompt), expected)
+      yield* PromptRegistry.generateText(summarize, { document: "tea" }, { messages: "Green or black?" })
+      assert.deepStrictEqual(texts(openai.calls[0]!.request.prompt), [...expected, "user: Green or black?"])
     }))
 })
 
@@ -231,6 +246,20 @@ describe("a call that cannot be made", () => {
         assert.notInclude(JSON.stringify(error) + error.message, secret)
         assert.deepStrictEqual([receipt.outcome, receipt.prompt?.version], ["PromptInvalid", 1])
       }
+    }))
+
+  test("does not say the keys of records, which are values", () =>
+    Effect.gen(function*() {
+      const handle = PromptRegistry.define("records", {
+        variables: Schema.Struct({
+          people: Schema.Record(Schema.String, Schema.Struct({ ages: Schema.Array(Schema.Int) }))
+        })
+      })
+      yield* PromptRegistry.publish(handle, { user: "{{ people | json }}" })
+      yield* PromptRegistry.label(handle, { label: "production", version: 1 })
+      const error = yield* failureOf(PromptRegistry.render(handle, { people: { [secret]: { ages: [1, 2.5] } } }))
+      assert.include(error.message, "at people.[...].ages.1")
+      assert.notInclude(error.message, secret)
     }))
 
   test("for a version that another program has published, and this one does not know", () =>
@@ -535,6 +564,13 @@ describe("a definition that is none", () => {
     refuses(() => PromptRegistry.define("a", { variables: Schema.Record(Schema.String, Schema.String) }), "`variables`")
     refuses(() => PromptRegistry.define("a", { variables: Schema.Struct({ "a b": Schema.String }) }), "a variable")
     refuses(() => PromptRegistry.define("a", { variables: Schema.Struct({ empty: Schema.String }) }), "a variable")
+    // They would be refused with each call.
+    for (const foreign of [Schema.Date, Schema.Array(Schema.URL), Schema.Option(Schema.String), Schema.Symbol]) {
+      refuses(() => PromptRegistry.define("a", { variables: Schema.Struct({ when: foreign }) }), "\"when\"")
+    }
+    for (const data of [Schema.DateFromString, Schema.Json, Schema.Unknown, Schema.toCodecJson(Schema.Date)]) {
+      assert.strictEqual(PromptRegistry.define("a", { variables: Schema.Struct({ when: data }) }).name, "a")
+    }
     refuses(() => PromptRegistry.layer({ storeTimeout: 0 }), "storeTimeout")
     refuses(() => PromptRegistry.layer({ bounds: { outputLength: -1 } }), "outputLength")
   })

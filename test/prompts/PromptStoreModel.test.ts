@@ -6,7 +6,7 @@ import { Effect, Schema } from "effect"
 import type { PromptStore } from "effect-bulwark/prompts"
 import { alone, draft, type Home, open, shared, type Store } from "./support/homes.ts"
 
-const sequences = Number(process.env["BULWARK_TEST_SEQUENCES"] ?? 25)
+const sequences = Number(process.env["BULWARK_TEST_SEQUENCES"] ?? 10)
 
 const Prompt = Schema.Literals(["a", "b"])
 const Label = Schema.Literals(["production", "staging"])

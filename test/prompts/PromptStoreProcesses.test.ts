@@ -1,8 +1,8 @@
 /**
  * A prompt store that processes share, some of which are killed.
  */
-import { assert, it } from "@effect/vitest"
-import { Effect, type Scope, Stream } from "effect"
+import { afterAll, assert, it } from "@effect/vitest"
+import { Effect, Stream } from "effect"
 import { type ChildProcess, spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import { draft, open, shared } from "./support/homes.ts"
@@ -10,41 +10,62 @@ import type { Place } from "./support/places.ts"
 import type { Job, Task } from "./support/worker.ts"
 
 /** How often a process is killed: each has to begin first, which takes most of the time. */
-const rounds = Number(process.env["BULWARK_TEST_ROUNDS"] ?? 2)
+const rounds = Number(process.env["BULWARK_TEST_ROUNDS"] ?? 1)
 
-const begin = (task: Task): Effect.Effect<ChildProcess & { readonly output: () => string }, never, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.sync(() => {
-      const script = fileURLToPath(new URL("./support/worker.ts", import.meta.url))
-      const child = spawn(process.execPath, ["--conditions=effect-bulwark/source", script, JSON.stringify(task)], {
-        stdio: ["ignore", "pipe", "pipe"]
+class Worker {
+  readonly child: ChildProcess
+  output = ""
+
+  constructor() {
+    const script = fileURLToPath(new URL("./support/worker.ts", import.meta.url))
+    this.child = spawn(process.execPath, ["--conditions=effect-bulwark/source", script], { stdio: "pipe" })
+    for (const stream of [this.child.stdout!, this.child.stderr!]) {
+      stream.setEncoding("utf8").on("data", (chunk: string) => {
+        this.output += chunk
       })
-      let output = ""
-      for (const stream of [child.stdout, child.stderr]) {
-        stream.setEncoding("utf8").on("data", (chunk: string) => {
-          output += chunk
-        })
+    }
+    // Whoever is killed does not read.
+    this.child.stdin!.on("error", () => {})
+  }
+
+  begin(place: Place, job: Job): void {
+    this.output = ""
+    const task: Task = { place, job }
+    this.child.stdin!.write(`${JSON.stringify(task)}\n`)
+  }
+
+  /** What a job that ends has come to. */
+  run(place: Place, job: Job): Effect.Effect<ReadonlyArray<number>> {
+    return Effect.gen({ self: this }, function*() {
+      this.begin(place, job)
+      for (;;) {
+        const done = /^done (.*)\n/m.exec(this.output)
+        if (done !== null) return JSON.parse(done[1]!)
+        assert.isNull(this.child.exitCode, this.output)
+        yield* Effect.sleep("2 millis")
       }
-      return Object.assign(child, { output: () => output })
-    }),
-    (child) =>
-      Effect.sync(() => {
-        child.kill("SIGKILL")
-      })
-  )
+    })
+  }
 
-const ended = (child: ChildProcess): Effect.Effect<void> =>
-  Effect.callback((resume) => {
-    if (child.stdout!.closed && child.stderr!.closed) resume(Effect.void)
-    else child.once("close", () => resume(Effect.void))
+  readonly kill = Effect.callback<void>((resume) => {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return resume(Effect.void)
+    this.child.once("close", () => resume(Effect.void))
+    this.child.kill("SIGKILL")
   })
+}
 
-const run = (place: Place, job: Job): Effect.Effect<ReadonlyArray<number>> =>
+/** Processes that have nothing to do. */
+const idle: Array<Worker> = []
+const take = Effect.acquireRelease(
+  Effect.sync(() => idle.pop() ?? new Worker()),
+  (worker) => Effect.sync(() => void (worker.child.killed || idle.push(worker)))
+)
+afterAll(() => Effect.runPromise(Effect.forEach(idle, ({ kill }) => kill)))
+
+const both = (place: Place, job: (who: string) => Job): Effect.Effect<ReadonlyArray<ReadonlyArray<number>>> =>
   Effect.scoped(Effect.gen(function*() {
-    const child = yield* begin({ place, job })
-    yield* ended(child)
-    assert.strictEqual(child.exitCode, 0, child.output())
-    return JSON.parse(child.output().trim().split("\n").at(-1)!)
+    const workers = [yield* take, yield* take]
+    return yield* Effect.forEach(["ada", "bob"], (who, n) => workers[n]!.run(place, job(who)), { concurrency: 2 })
   }))
 
 const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, n) => n + from)
@@ -52,18 +73,12 @@ const range = (from: number, to: number) => Array.from({ length: to - from + 1 }
 const ascending = (numbers: ReadonlyArray<number>) => numbers.toSorted((one, other) => one - other)
 
 for (const home of shared) {
-  // A process takes seconds to begin. A store over another is killed as its upper one is, and moves labels through it.
-  const layered = home.name === "SQLite over files" && process.env["BULWARK_TEST_ROUNDS"] === undefined
   home.describe(`processes that share a prompt store: ${home.name}`, () => {
     it.live("publish versions with numbers of their own, without a gap", () =>
       Effect.gen(function*() {
         const place = yield* home.place
         const store = yield* open(place)
-        const numbers = yield* Effect.forEach(
-          ["ada", "bob"],
-          (who) => run(place, { job: "publish", who, count: 15 }),
-          { concurrency: "unbounded" }
-        )
+        const numbers = yield* both(place, (who) => ({ job: "publish", who, count: 15 }))
         assert.deepStrictEqual(ascending(numbers.flat()), range(1, 30))
         const versions = yield* store.versions("a")
         assert.deepStrictEqual(versions.map(({ version }) => version), range(1, 30))
@@ -90,19 +105,13 @@ for (const home of shared) {
         yield* until(1)
       }), 60_000)
 
-    if (layered) return
-
     it.live("of two that move a label from one place, one does", () =>
       Effect.gen(function*() {
         const place = yield* home.place
         const store = yield* open(place)
         for (const n of range(1, 31)) yield* store.publish(draft("a", `text ${n}`))
         yield* store.label({ name: "a", label: "production", version: 1 })
-        const made = yield* Effect.forEach(
-          ["ada", "bob"],
-          (who) => run(place, { job: "move", who, last: 31 }),
-          { concurrency: "unbounded" }
-        )
+        const made = yield* both(place, (who) => ({ job: "move", who, last: 31 }))
         assert.deepStrictEqual(ascending(made.flat()), range(2, 31))
         const history = yield* store.history("a")
         assert.deepStrictEqual(
@@ -117,24 +126,30 @@ for (const home of shared) {
           )
         }
       }), 120_000)
+  })
+}
 
+// At the end, when the processes are not needed any more. A store over another is killed as its upper one is.
+for (const home of shared) {
+  if (home.name === "SQLite over files" && process.env["BULWARK_TEST_ROUNDS"] === undefined) continue
+  home.describe(`processes that share a prompt store: ${home.name}`, () => {
     it.live("that are killed leave nothing half done", () =>
       Effect.gen(function*() {
         const place = yield* home.place
         const store = yield* open(place)
         const said: Array<string> = []
         for (let round = 0; round < rounds; round++) {
-          const child = yield* begin({ place, job: { job: "rollout", who: `${round}` } })
+          const worker = yield* take
+          worker.begin(place, { job: "rollout", who: `${round}` })
           // At some step after so many: behind a version, or behind a label, or in the midst of either.
-          while ((child.output().match(/published/g)?.length ?? 0) < 3 + round * 5) {
-            assert.isNull(child.exitCode, child.output())
+          while ((worker.output.match(/published/g)?.length ?? 0) < 3 + round * 5) {
+            assert.isNull(worker.child.exitCode, worker.output)
             yield* Effect.sleep("1 millis")
           }
           yield* Effect.sleep(round)
-          child.kill("SIGKILL")
-          yield* ended(child)
+          yield* worker.kill
           // The last line may be cut.
-          said.push(...child.output().split("\n").slice(0, -1))
+          said.push(...worker.output.split("\n").slice(0, -1))
         }
         const { problems, prompts } = yield* store.snapshot
         assert.deepStrictEqual(problems, [])

@@ -2,12 +2,14 @@
  * What is particular to prompts in SQL databases: tables, rows that somebody has edited, transactions, and what happens on failure.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, type Scope, Stream } from "effect"
-import { PromptStore } from "effect-bulwark/prompts"
+import { Context, Effect, Layer, Schedule, type Scope, Stream } from "effect"
+import { PromptRegistry, PromptStore } from "effect-bulwark/prompts"
 import { Sqlite } from "effect-bulwark/sqlite"
 import { SqlClient, type SqlError } from "effect/sql"
 import { TestClock } from "effect/testing"
+import * as addresses from "../support/addresses.ts"
 import * as Postgres from "../support/postgres.ts"
+import { makeProxy } from "../support/proxy.ts"
 import { served } from "./support/files.ts"
 import { draft, file } from "./support/homes.ts"
 import { score, until } from "./support/storeSuite.ts"
@@ -174,6 +176,40 @@ Postgres.describePostgres("a prompt store in Postgres", () => {
       })
       assert.sameMembers(published.map(({ version }) => version), [2, 3, 4, 5, 6])
     }))
+})
+
+Postgres.describePostgres("a prompt store in Postgres that freezes", () => {
+  it.live(
+    "keeps nobody waiting for longer than the registry waits, and is read again afterwards",
+    () =>
+      Effect.gen(function*() {
+        const schema = yield* Postgres.schema
+        const proxy = yield* makeProxy(addresses.postgres)
+        const { store } = yield* open(
+          Postgres.layer(schema, { maxConnections: 1, host: "127.0.0.1", port: proxy.port })
+        )
+        const { store: direct } = yield* open(Postgres.layer(schema, { maxConnections: 1 }))
+        yield* direct.publish(draft("a", "one"))
+        const registry = Context.get(
+          yield* Layer.build(
+            PromptRegistry.layer({ storeTimeout: "500 millis" }).pipe(
+              Layer.provide(Layer.succeed(PromptStore.PromptStore, store))
+            )
+          ),
+          PromptRegistry.PromptRegistry
+        )
+        yield* direct.label({ name: "a", label: "production", version: 1 })
+        proxy.freeze("all")
+        assert.strictEqual((yield* Effect.flip(registry.reload))._tag, "PromptStoreError")
+        assert.isDefined((yield* registry.status).staleSince)
+        assert.isTrue(registry.prompts.serving.source.prompts.has("a"))
+        proxy.thaw()
+        yield* Effect.retry(registry.reload, Schedule.spaced("20 millis"))
+        assert.isUndefined((yield* registry.status).staleSince)
+        assert.strictEqual(registry.prompts.serving.source.prompts.get("a")!.labels.get("production"), 1)
+      }),
+    60_000
+  )
 })
 
 describe("options of a prompt store in a SQL database", () => {

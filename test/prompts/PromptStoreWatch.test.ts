@@ -1,12 +1,14 @@
 /**
  * Prompts in files that are written while they are read: old or new, and never a mix.
  */
+import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Stream } from "effect"
+import { Effect, Fiber, FileSystem, Layer, Stream } from "effect"
+import { PromptStore } from "effect-bulwark/prompts"
 import { appendFileSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { openFiles, openFolder, served, write } from "./support/files.ts"
-import { folder, type Store } from "./support/homes.ts"
+import { build, folder, type Store } from "./support/homes.ts"
 
 const until = <E, R>(condition: Effect.Effect<boolean, E, R>) =>
   Effect.repeat(Effect.andThen(Effect.sleep("5 millis"), condition), { until: (so) => so })
@@ -187,6 +189,30 @@ describe("a folder that is watched", () => {
       yield* write(directory, { "a/v1.yaml": "user_template: three\n" })
       yield* sees({ "a@1": "three" })
     }), 30_000)
+
+  it.live("is looked at from time to time where the system gives no watchers", () =>
+    Effect.gen(function*() {
+      const directory = yield* folder
+      yield* write(directory, { "a/v1.yaml": "user_template: one\n" })
+      const fs = yield* FileSystem.FileSystem
+      const store = yield* Effect.orDie(build(
+        PromptStore.layerFiles({ directory, watch: true, debounce: "1 millis", pollEvery: "20 millis" }).pipe(
+          // As Node's does, with EMFILE say.
+          Layer.provide(Layer.succeed(FileSystem.FileSystem, {
+            ...fs,
+            watch: () =>
+              Stream.fromEffect(Effect.sync(() => {
+                throw new Error("EMFILE: too many open files, watch")
+              }))
+          })),
+          Layer.provide(NodeServices.layer)
+        )
+      ))
+      const { sees } = yield* watching(store)
+      yield* sees({ "a@1": "one" })
+      yield* write(directory, { "a/v1.yaml": "user_template: two\n" })
+      yield* sees({ "a@1": "two" })
+    }).pipe(Effect.provide(NodeServices.layer)))
 
   it.live("can be looked at from time to time instead", () =>
     Effect.gen(function*() {

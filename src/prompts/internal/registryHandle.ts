@@ -99,6 +99,12 @@ export const makeHandle = (
       refuse("a variable must be named so that a template can name it", JSON.stringify(variable))
     }
   }
+  if (shape.foreign !== undefined) {
+    refuse(
+      "a variable must encode to data as in JSON (`Schema.DateFromString`, not `Schema.Date`; for others `Schema.toCodecJson`)",
+      JSON.stringify(shape.foreign)
+    )
+  }
   return {
     name,
     variables,

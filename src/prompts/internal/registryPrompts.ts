@@ -160,7 +160,9 @@ export class Prompts {
     defined: Defined,
     wanted: Wanted,
     variables: unknown,
-    fiber: Fiber.Fiber<unknown, unknown>
+    fiber: Fiber.Fiber<unknown, unknown>,
+    /** Whether other messages may follow: a conversation. */
+    followed: boolean
   ): Result.Result<Rendered, Failed> {
     const { serving } = this
     const choice = choose(serving, defined.name, wanted, fiber.getRef(Current), this.moment(fiber))
@@ -183,10 +185,12 @@ export class Prompts {
       // A model is not asked with nothing.
       if (text.success.trim() !== "") messages.push({ role, text: text.success })
     }
-    if (!messages.some(({ role }) => role !== "system")) {
-      return failed(["with these variables, only system messages are left, or none"])
-    }
     const { content } = version
+    if (!followed && messages.every(({ role }) => role === "system")) {
+      return failed([
+        "with these variables, only system messages are left, or none. Give it one of the user, or pass `messages` with the call"
+      ])
+    }
     return Result.succeed({
       prompt: Prompt.fromMessages(withExamples(messages, content).map(toMessage)),
       settings: content.settings ?? {},
@@ -216,7 +220,7 @@ const encoded = (
   try {
     const encoded = defined.encode(variables)
     return Result.isFailure(encoded)
-      ? Result.fail(`the variables do not fit: ${describeIssue(encoded.failure.issue)}`)
+      ? Result.fail(`the variables do not fit: ${describeIssue(encoded.failure.issue, defined.shape.isName)}`)
       : plain(encoded.success)
   } catch {
     // A schema that has to wait, or throws. What it says can quote a value.
@@ -234,7 +238,8 @@ const withExamples = (
   { examples = [] }: Content
 ): ReadonlyArray<Message> => {
   if (examples.length === 0) return messages
-  const first = messages.findIndex(({ role }) => role !== "system")
+  const found = messages.findIndex(({ role }) => role !== "system")
+  const first = found === -1 ? messages.length : found
   return [
     ...messages.slice(0, first),
     ...examples.flatMap(({ assistant, user }): ReadonlyArray<Message> => [

@@ -4,6 +4,7 @@
  * Each folder is watched for itself: Node's recursive watching on Linux hears nothing any more of a file in whose place another one was
  * renamed (seen with Node 24).
  */
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -54,8 +55,9 @@ export const watch = (
     const hear = (folder: string) =>
       fs.watch(folder, { onReady: signal }).pipe(
         Stream.runForEach(() => Effect.sync(signal)),
-        // Where it cannot be watched, or no longer: what changes the folders is seen all the same.
-        Effect.ignore,
+        // Where it cannot be watched, or no longer: what changes the folders is seen all the same. Node throws where a folder has just gone
+        // away, or the system gives no more watchers, and the file system takes that for a defect.
+        Effect.catchCause((cause) => Cause.hasInterruptsOnly(cause) ? Effect.interrupt : Effect.void),
         Effect.andThen(Effect.never)
       )
     const once = Effect.gen(function*() {

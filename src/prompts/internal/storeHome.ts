@@ -218,10 +218,10 @@ const legal = <A>(
 
 const issuesOf = SchemaIssue.makeFormatterStandardSchemaV1()
 
-/** What is wrong and where, without what was there. */
-export const describeIssue = (issue: SchemaIssue.Issue): string =>
+/** What is wrong and where, without what was there. Of a path, what `isName` denies is left out: a key of a record is a value. */
+export const describeIssue = (issue: SchemaIssue.Issue, isName: (segment: string) => boolean = () => true): string =>
   issuesOf(issue).issues.map(({ message, path }) => {
-    const at = pathOf(path)
+    const at = pathOf(path).map((segment) => isName(segment) ? segment : "[...]")
     return at.length === 0 ? message : `${message} at ${at.join(".")}`
   }).join("; ")
 

@@ -31,6 +31,8 @@ class MemoryHome implements Home {
   private readonly pubsub: PubSub.PubSub<void>
   private revision = 0
   private current: Snapshot | undefined
+  /** What has not changed since the last snapshot. */
+  private readonly entries = new Map<string, Entry>()
 
   constructor(pubsub: PubSub.PubSub<void>) {
     this.pubsub = pubsub
@@ -39,7 +41,11 @@ class MemoryHome implements Home {
   readonly snapshot: Home["snapshot"] = Effect.sync(() => {
     this.current ??= {
       revision: String(this.revision),
-      prompts: byName(Array.from(this.prompts.values(), entryOf)),
+      prompts: byName(Array.from(this.prompts.values(), (prompt) => {
+        const entry = this.entries.get(prompt.name) ?? entryOf(prompt)
+        this.entries.set(prompt.name, entry)
+        return entry
+      })),
       problems: [],
       staleSince: undefined
     }
@@ -50,8 +56,9 @@ class MemoryHome implements Home {
     return signals(this.pubsub)
   }
 
-  private changed(): void {
+  private changed(name: string): void {
     this.revision++
+    this.entries.delete(name)
     this.current = undefined
     PubSub.publishUnsafe(this.pubsub, undefined)
   }
@@ -76,7 +83,7 @@ class MemoryHome implements Home {
         if (_tag === "Repeat") return known!.versions.get(version)!
         const published: PromptVersion = { ...draft, version, hash, createdAt: now }
         this.prompt(draft.name).versions.set(version, published)
-        this.changed()
+        this.changed(draft.name)
         return published
       })
     })
@@ -88,7 +95,7 @@ class MemoryHome implements Home {
         return known.hash === version.hash ? Effect.succeed(known) : taken(version.name, version.version)
       }
       this.prompt(version.name).versions.set(version.version, version)
-      this.changed()
+      this.changed(version.name)
       return Effect.succeed(version)
     })
 
@@ -118,7 +125,7 @@ class MemoryHome implements Home {
           prompt.events.push(event)
           if (version === undefined) prompt.labels.delete(label)
           else prompt.labels.set(label, version)
-          this.changed()
+          this.changed(name)
           return event
         }
       )
@@ -150,7 +157,7 @@ class MemoryHome implements Home {
           ...remarks(save, "by", "reason")
         }
         experiments.set(id, [...experiments.get(id) ?? [], record])
-        this.changed()
+        this.changed(name)
         return record
       })
     })

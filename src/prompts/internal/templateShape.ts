@@ -9,8 +9,12 @@ type Ast = SchemaAST.AST
 export interface Shape {
   /** The names of the variables, and whether each must be there. */
   readonly variables: ReadonlyMap<string, { readonly required: boolean }>
+  /** A variable that can never be given to a template, since what it encodes to is no data. */
+  readonly foreign: string | undefined
   /** Whether there is something in it whose form the schema does not say. */
   readonly open: boolean
+  /** Whether it is the name of a field, or an index: what else stands in the path of a value is itself a value. */
+  readonly isName: (segment: string) => boolean
   /** How much of a path there is: its length if all is. */
   readonly known: (path: ReadonlyArray<string | number | undefined>) => number
   /** Values with all that can be there, or with as little as there can be; `names` are the keys of records. */
@@ -21,14 +25,18 @@ export interface Shape {
 export const shapeOf = (schema: Schema.Top): Shape | undefined => {
   const ast = unsuspended(SchemaAST.toEncoded(schema.ast))
   if (ast._tag !== "Objects" || ast.indexSignatures.length > 0) return undefined
+  const foreign = ast.propertySignatures.find(({ type }) => some(type, isForeign))
   const variables = new Map(
     ast.propertySignatures.map(({ name, type }) =>
       [String(name), { required: !SchemaAST.isOptional(type) && !mayBeUndefined(type) }] as const
     )
   )
+  const names = new Set([...namesIn(schema.ast), ...namesIn(ast)])
   return {
     variables,
-    open: isOpen(ast, new Set()),
+    foreign: foreign === undefined ? undefined : String(foreign.name),
+    open: some(ast, ({ _tag }) => opens.includes(_tag)),
+    isName: (segment) => names.has(segment) || /^\d+$/.test(segment),
     known: (path) => known(ast, path),
     sample: (much, names) => sample(ast, { much, names, depth: 0 }) as { readonly [name: string]: unknown }
   }
@@ -41,20 +49,42 @@ const mayBeUndefined = (ast: Ast): boolean =>
 
 const opens = ["Any", "Unknown", "ObjectKeyword", "Declaration"]
 
-const isOpen = (ast: Ast, seen: Set<Ast>): boolean => {
+/** Whether it, or anything in it, is so. */
+const some = (ast: Ast, is: (node: Ast) => boolean, seen: Set<Ast> = new Set()): boolean => {
   const node = unsuspended(ast)
   if (seen.has(node)) return false
   seen.add(node)
+  if (is(node)) return true
   switch (node._tag) {
     case "Union":
-      return node.types.some((type) => isOpen(type, seen))
+      return node.types.some((type) => some(type, is, seen))
     case "Arrays":
-      return [...node.elements, ...node.rest].some((type) => isOpen(type, seen))
+      return [...node.elements, ...node.rest].some((type) => some(type, is, seen))
     case "Objects":
-      return [...node.propertySignatures, ...node.indexSignatures].some(({ type }) => isOpen(type, seen))
+      return [...node.propertySignatures, ...node.indexSignatures].some(({ type }) => some(type, is, seen))
+    case "Declaration":
+      return node.typeParameters.some((type) => some(type, is, seen))
     default:
-      return opens.includes(node._tag)
+      return false
   }
+}
+
+const namesIn = (ast: Ast): ReadonlyArray<string> => {
+  const names: Array<string> = []
+  some(ast, (node) => {
+    if (node._tag === "Objects") names.push(...node.propertySignatures.map(({ name }) => String(name)))
+    return false
+  })
+  return names
+}
+
+/** What is no data: a date, a map, a symbol; all that has to be made into JSON first, by an annotation that says how. */
+const isForeign = (node: Ast): boolean => {
+  if (node._tag !== "Declaration") return node._tag === "Symbol" || node._tag === "UniqueSymbol"
+  const toJson = node.annotations?.["toCodecJson"]
+  if (typeof toJson !== "function") return node.annotations?.["toCodec"] !== undefined
+  // What is data says so by making nothing of itself.
+  return toJson(node.typeParameters) !== undefined
 }
 
 const known = (root: Ast, path: ReadonlyArray<string | number | undefined>): number => {

@@ -1,8 +1,8 @@
 /**
  * The homes that prompts have, for the suites that each of them has to pass.
  */
-import { describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, type Scope } from "effect"
+import { afterAll, describe, it } from "@effect/vitest"
+import { Context, Effect, Exit, Layer, Scope } from "effect"
 import { PromptStore, type PromptVersion } from "effect-bulwark/prompts"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -37,13 +37,19 @@ export const alone: ReadonlyArray<Home> = [
   { name: "SQLite in memory", describe, place: Effect.succeed({ home: "sqlite", filename: ":memory:" }) }
 ]
 
+/** One schema for all suites of a file, which have tables of their own in it: to make and to drop one takes most of a test. */
+const schemaScope = Scope.makeUnsafe()
+const schema = Effect.runSync(Effect.cached(Scope.provide(Postgres.schema, schemaScope)))
+let places = 0
+afterAll(() => Effect.runPromise(Scope.close(schemaScope, Exit.void)))
+
 /** Those that processes share. */
 export const shared: ReadonlyArray<Home> = [
   { name: "SQLite in a file", describe, place: Effect.map(file, (filename) => ({ home: "sqlite", filename })) },
   {
     name: "Postgres",
     describe: Postgres.describePostgres,
-    place: Effect.map(Postgres.schema, (schema) => ({ home: "postgres", schema }))
+    place: Effect.map(schema, (schema) => ({ home: "postgres", schema, prefix: `n${++places}_` }))
   },
   {
     name: "SQLite over files",
@@ -62,7 +68,8 @@ export const build = <E>(layer: Layer.Layer<PromptStore.PromptStore, E>): Effect
 /** A test with a store of its own, at time 0. */
 export const test =
   (home: Home) => (title: string, body: (store: Store) => Effect.Effect<void, unknown, Scope.Scope>) =>
-    it.effect(title, () => Effect.flatMap(Effect.flatMap(home.place, open), body))
+    // Disks of loaded machines take their time.
+    it.effect(title, () => Effect.flatMap(Effect.flatMap(home.place, open), body), 60_000)
 
 export const content = (text: string): PromptVersion.Content => ({ messages: [{ role: "user", template: text }] })
 

@@ -1,17 +1,18 @@
 /**
  * Where a store may be, as data that another process can be told.
  */
-import { NodeServices } from "@effect/platform-node"
-import { PgClient } from "@effect/sql-pg"
-import { Layer } from "effect"
+// Not the indices: a process that begins has to read all that they name.
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import * as PgClient from "@effect/sql-pg/PgClient"
 import { PromptStore } from "effect-bulwark/prompts"
 import { Sqlite } from "effect-bulwark/sqlite"
+import * as Layer from "effect/Layer"
 import * as addresses from "../../support/addresses.ts"
 
 export type Place =
   | { readonly home: "memory" }
   | { readonly home: "sqlite"; readonly filename: string }
-  | { readonly home: "postgres"; readonly schema: string }
+  | { readonly home: "postgres"; readonly schema: string; readonly prefix: string }
   /** A database over a folder of files. */
   | { readonly home: "layered"; readonly filename: string; readonly directory: string }
 
@@ -30,7 +31,7 @@ export const layerOf = (
         Layer.orDie
       )
     case "postgres":
-      return PromptStore.layerSql(options).pipe(
+      return PromptStore.layerSql({ prefix: place.prefix, ...options }).pipe(
         Layer.provide(
           PgClient.layer({
             ...addresses.postgres,

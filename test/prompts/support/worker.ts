@@ -1,9 +1,11 @@
 /**
- * One process of several that share a prompt store. What it is to do comes as JSON, what came of it goes to the standard output.
+ * One process of several that share prompt stores. What it is to do comes as lines of JSON, one job after the other; what came of each goes
+ * to the standard output.
  */
-import { Effect } from "effect"
 import { PromptStore } from "effect-bulwark/prompts"
+import * as Effect from "effect/Effect"
 import { writeSync } from "node:fs"
+import { createInterface } from "node:readline"
 import { layerOf, type Place } from "./places.ts"
 
 export type Job =
@@ -27,7 +29,6 @@ const draft = (text: string) => ({ name: "a", content: { messages: [{ role: "use
 const work = (job: Job) =>
   Effect.gen(function*() {
     const store = yield* PromptStore.PromptStore
-    yield* say("ready")
     switch (job.job) {
       case "publish": {
         const numbers = yield* Effect.forEach(
@@ -35,13 +36,13 @@ const work = (job: Job) =>
           (n) => Effect.map(store.publish(draft(`${job.who} ${n}`)), ({ version }) => version),
           { concurrency: 3 }
         )
-        return yield* say(JSON.stringify(numbers))
+        return yield* say(`done ${JSON.stringify(numbers)}`)
       }
       case "move": {
         const made: Array<number> = []
         for (;;) {
           const from = (yield* store.snapshot).prompts.get("a")!.labels.get("production")!
-          if (from === job.last) return yield* say(JSON.stringify(made))
+          if (from === job.last) return yield* say(`done ${JSON.stringify(made)}`)
           const version = from + 1
           const moved = yield* Effect.result(
             store.label({ name: "a", label: "production", version, from, by: job.who })
@@ -61,6 +62,7 @@ const work = (job: Job) =>
     }
   })
 
-const { job, place }: Task = JSON.parse(process.argv[2]!)
-
-await Effect.runPromise(Effect.provide(work(job), layerOf(place)))
+for await (const line of createInterface({ input: process.stdin })) {
+  const { job, place }: Task = JSON.parse(line)
+  await Effect.runPromise(Effect.provide(work(job), layerOf(place)))
+}
