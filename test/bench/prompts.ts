@@ -2,35 +2,31 @@
  * What a prompt costs a call: finding its version among many and rendering it, beside what applications do without a registry (a template
  * string) and with a client that caches what it fetches for a while (a Map with a time to live, and a replacement of `{{name}}` in the
  * manner of mustache).
- *
- * Run with `node --conditions=effect-bulwark/source test/bench/prompts.ts [prompts]`. Figures are processor time, the median of rounds.
  */
 import { Effect, Fiber, Layer, Result, Schema } from "effect"
 import { PromptRegistry, PromptStore, PromptTemplate } from "effect-bulwark/prompts"
 import { Serving } from "../../src/prompts/internal/registrySnapshot.ts"
+import { micros as figure, processorMicros, table, times, whole } from "./measure.ts"
 
-const many = Number(process.argv[2] ?? 10_000)
+const many = times(10_000)
 const rounds = 9
 
 const median = (values: ReadonlyArray<number>): number => values.toSorted((a, b) => a - b)[values.length >> 1]!
 
-const cpuMicros = (): number => {
-  const { system, user } = process.cpuUsage()
-  return user + system
-}
-
 let sink = 0
 
-/** Microseconds of processor time that one run takes. */
+const rows: Array<ReadonlyArray<string>> = []
+
+/** Microseconds of processor time that one run takes, the median of rounds. */
 const measure = (name: string, runs: number, run: (n: number) => number): void => {
-  const perRound = Math.ceil(runs / rounds)
+  const perRound = Math.ceil(times(runs) / rounds)
   for (let n = 0; n < perRound; n++) sink += run(n)
   const micros = median(Array.from({ length: rounds }, () => {
-    const began = cpuMicros()
+    const began = processorMicros()
     for (let n = 0; n < perRound; n++) sink += run(n)
-    return (cpuMicros() - began) / perRound
+    return (processorMicros() - began) / perRound
   }))
-  console.log(`${name.padEnd(64)} ${micros.toFixed(2).padStart(9)} µs`)
+  rows.push([name, figure(micros)])
 }
 
 const variables = Schema.Struct({
@@ -85,13 +81,16 @@ const main = Effect.gen(function*() {
   const snapshot = yield* store.snapshot
   const timed = (name: string, effect: Effect.Effect<unknown, unknown>) =>
     Effect.gen(function*() {
-      const began = cpuMicros()
+      const began = processorMicros()
       yield* effect
-      console.log(`${name.padEnd(64)} ${((cpuMicros() - began) / 1_000).toFixed(0).padStart(9)} ms`)
+      rows.push([name, whole(processorMicros() - began)])
     })
   const serving = yield* Effect.sync(() => registry.serving)
-  yield* timed(`${many} prompts parsed`, Serving.build(snapshot, undefined, 0, serving.bounds))
-  yield* timed("one label moved, and all taken over", Serving.build(snapshot, serving, 0, serving.bounds))
+  yield* timed(`${whole(many)} prompts are parsed`, Serving.build(snapshot, undefined, 0, serving.bounds))
+  yield* timed(
+    "a label has moved: a new snapshot takes over the rest",
+    Serving.build(snapshot, serving, 0, serving.bounds)
+  )
 
   const fiber = Fiber.getCurrent()!
   const context = yield* Effect.context<PromptRegistry.PromptRegistry>()
@@ -105,31 +104,41 @@ const main = Effect.gen(function*() {
       `<document>\n${document}\n</document>\nSummarize it.`.length
   })
   measure(
-    `cached fetch: a Map of ${many}, and replacement`,
+    "a cached fetch: a `Map` by name, and replacement of `{{name}}`",
     200_000,
     (n) => replaced(pick(n).name, given(n))[1]!.content.length
   )
-  measure("registry: the version of a name (resolve)", 200_000, (n) => run(PromptRegistry.resolve(pick(n))).version)
+  measure(
+    "`PromptRegistry.resolve`: the version of a name",
+    200_000,
+    (n) => run(PromptRegistry.resolve(pick(n))).version
+  )
   measure(
     "one template rendered, as it is",
     100_000,
     (n) => Result.getOrThrow(PromptTemplate.render(template, given(n))).length
   )
-  measure("registry: chosen, checked and rendered, without Effect", 100_000, (n) => {
+  measure("chosen, checked and rendered, without Effect", 100_000, (n) => {
     const rendered = registry.render(pick(n).defined, { labels: ["production"] }, given(n), fiber, false)
     return Result.getOrThrow(rendered).prompt.content.length
   })
   measure(
-    "registry: PromptRegistry.render, a version each",
+    "`PromptRegistry.render`, a different prompt each time",
     100_000,
     (n) => run(PromptRegistry.render(pick(n), given(n))).prompt.content.length
   )
   measure(
-    "registry: PromptRegistry.render, always one",
+    "`PromptRegistry.render`, always the same prompt",
     100_000,
     (n) => run(PromptRegistry.render(prompts[0]!, given(n))).prompt.content.length
   )
-  if (sink === 0) console.log("nothing was done")
+  if (sink === 0) return yield* Effect.die("nothing was done")
 }).pipe(Effect.provide(layer))
 
-await Effect.runPromise(main)
+/** What a prompt costs, of some thousands. */
+export const promptsTable = async (): Promise<string> => {
+  await Effect.runPromise(main)
+  return table([`One of ${whole(many)} prompts`, "µs of the processor"], rows)
+}
+
+if (import.meta.main) process.stdout.write(`${await promptsTable()}\n`)

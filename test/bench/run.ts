@@ -7,12 +7,14 @@ import { writeFile } from "node:fs/promises"
 import { cpus } from "node:os"
 import { measureStores, memoryVerdict, storesTable } from "./budgetStores.ts"
 import * as Bulwark from "./bulwark.ts"
+import { cacheTables } from "./cache.ts"
 import * as Decoding from "./decoding.ts"
 import { enforceTable } from "./enforce.ts"
 import { ledgerTable } from "./ledger.ts"
 import { measure, micros, ratio, rounds, share, table } from "./measure.ts"
 import { overspendTable } from "./overspend.ts"
 import * as Peers from "./peers.ts"
+import { promptsTable } from "./prompts.ts"
 import { tokensTable } from "./tokens.ts"
 
 const deltas = 1_000
@@ -121,6 +123,11 @@ const tokens = await tokensTable()
 const ledger = await ledgerTable()
 const overspend = await overspendTable(1_000)
 
+// ---- answers that are kept, and prompts ----
+
+const cache = await cacheTables()
+const prompts = await promptsTable()
+
 const stack = added["Bulwark: Llm.standard"] ?? Number.NaN
 const perPart = ((streams["Bulwark: Llm.standard"] ?? Number.NaN) - raw) / deltas
 const verdict = [
@@ -199,6 +206,20 @@ with more accounts as well, since what is asked for is in no cache of the proces
 ${enforced}
 
 The request is counted, priced, reserved, settled and told to whoever listens.
+
+## A cache
+
+Times of the processor. A hit of the AI SDK's middleware is quicker than its own bare call, since it skips the model and what is made of its
+answer; its key is the JSON of the parameters, and nothing keeps tenants apart, bounds it, or shares what is under way. Of servers, only what
+this process does is counted.
+
+${cache}
+
+## A prompt
+
+The registry checks the variables, counts what a template may do, and says which version it was; a template string does nothing of that.
+
+${prompts}
 
 ## Counting tokens
 
