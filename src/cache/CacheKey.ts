@@ -98,6 +98,8 @@ export interface Material {
   readonly prompt?: PromptReference | undefined
   /** Names of one's own that the answer can be invalidated by. They are a part of the key. */
   readonly tags?: ReadonlyArray<string> | undefined
+  /** The quality that is needed at least (`Fallback.withMinimumQuality`), where the plan has a cascade. Default: 0. */
+  readonly quality?: number | undefined
   /** What to take in the place of the messages, tools, choice and format of the request. */
   readonly own?: unknown
 }
@@ -148,7 +150,7 @@ const version = "bulwark/1"
 /** @internal */
 export const textOf = (
   models: (settings: Call.Settings) => string,
-  { own, prompt, request, scope, tags }: Omit<Material, "plan">
+  { own, prompt, quality, request, scope, tags }: Omit<Material, "plan">
 ): string =>
   canonical([
     version,
@@ -156,7 +158,8 @@ export const textOf = (
     models(request.settings),
     own === undefined ? requestOf(request) : { own },
     prompt === undefined ? undefined : [prompt.name.normalize("NFC"), prompt.version, prompt.hash],
-    tags === undefined ? [] : tagNames(tags)
+    tags === undefined ? [] : tagNames(tags),
+    ...(quality === undefined || quality === 0 ? [] : [quality])
   ])
 
 /** @internal */

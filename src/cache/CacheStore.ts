@@ -39,6 +39,7 @@ import * as Redis from "effect/persistence/Redis"
 import type { MigrationError } from "effect/sql/Migrator"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
+import { atOnce } from "./internal/atOnce.ts"
 import {
   CacheStore,
   CacheStoreError,
@@ -121,15 +122,17 @@ export const layerMemory = (options?: MemoryOptions): Layer.Layer<CacheStore> =>
     const timed = <A>(step: (now: number) => A): Effect.Effect<A> =>
       Clock.clockWith((clock) => Effect.succeed(step(clock.currentTimeMillisUnsafe())))
     return CacheStore.of({
-      lookup: (key, tags) => timed((now) => memory.lookup(key, tags, now)),
-      write: (key, value, { generation, timeToLive }) =>
-        timed((now) => memory.write(key, value, generation, Duration.toMillis(timeToLive), now)),
+      lookup: atOnce((key, tags) => timed((now) => memory.lookup(key, tags, now))),
+      write: atOnce((key, value, { generation, timeToLive }) =>
+        timed((now) => memory.write(key, value, generation, Duration.toMillis(timeToLive), now))
+      ),
       remove: (key) => timed((now) => memory.remove(key, now)),
       invalidate: (tag) => timed((now) => memory.invalidate(tag, now)),
       clear: Effect.sync(() => memory.clear()),
-      lease: (key, holder, duration) =>
-        timed((now) => memory.leases.lease(key, holder, now, Duration.toMillis(duration))),
-      release: (key, holder) => Effect.sync(() => memory.leases.release(key, holder)),
+      lease: atOnce((key, holder, duration) =>
+        timed((now) => memory.leases.lease(key, holder, now, Duration.toMillis(duration)))
+      ),
+      release: atOnce((key, holder) => Effect.sync(() => memory.leases.release(key, holder))),
       statistics: Effect.sync(() => ({
         entries: memory.size,
         bytes: memory.bytes,

@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Schema, Stream } from "effect"
-import { Attribution, Breaker, Llm, LlmError, Resume, Retry, RetryBudget } from "effect-bulwark"
+import { Attribution, Breaker, Fallback, Llm, LlmError, Resume, Retry, RetryBudget } from "effect-bulwark"
 import { Budget, ContextWindow, TokenCount } from "effect-bulwark/budget"
 import { Cache } from "effect-bulwark/cache"
 import { ScriptedProvider } from "effect-bulwark/testing"
@@ -201,6 +201,24 @@ describe("Retry, Timeout, Fallback, Breaker", () => {
       yield* ask(llm)
       assert.strictEqual(yield* ask(llm), "hit: answer 1")
     }).pipe(Effect.provide([Cache.layerMemory(), RetryBudget.layerMemory(), counting().layer])))
+})
+
+describe("Fallback.cascade", () => {
+  it.effect("what is good enough for some is not for those who need a better one", () => {
+    const cheap = ScriptedProvider.make(OpenAi, () => ScriptedProvider.text("A sketch of an answer."))
+    const dear = ScriptedProvider.make(Anthropic, () => ScriptedProvider.text("An answer that was thought over."))
+    const llm = Fallback.cascade([
+      { llm: openai, price: 1, quality: 0.5 },
+      { llm: anthropic, price: 10, quality: 0.9 }
+    ]).pipe(Cache.through({ timeToLive: "1 hour" }))
+    return Effect.gen(function*() {
+      assert.strictEqual(yield* ask(llm), "miss: A sketch of an answer.")
+      const better = Fallback.withMinimumQuality(ask(llm), 0.8)
+      assert.strictEqual(yield* better, "miss: An answer that was thought over.")
+      assert.strictEqual(yield* better, "hit: An answer that was thought over.")
+      assert.strictEqual(yield* ask(llm), "hit: A sketch of an answer.")
+    }).pipe(Effect.provide([Cache.layerMemory(), cheap.layer, dear.layer]))
+  })
 })
 
 describe("Budget", () => {

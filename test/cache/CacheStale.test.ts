@@ -17,6 +17,45 @@ const start = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkChild(effe
 /** Lets what runs in the background go on, without time. */
 const settle = TestClock.adjust(0)
 
+describe("failures that are kept", () => {
+  const negative = { errors: ["Overloaded"], timeToLive: "1 minute" } as const
+  const provider = () =>
+    ScriptedProvider.make(
+      OpenAi,
+      (_, n) => n === 0 ? ScriptedProvider.text("answer 1") : ScriptedProvider.fail("Overloaded")
+    )
+
+  it.effect("do not take the place of an answer that is given where a new one fails", () => {
+    const llm = openai.pipe(Cache.through({ ...second, staleIfError: "5 seconds", negative }))
+    return Effect.gen(function*() {
+      yield* ask(llm)
+      yield* TestClock.setTime(1_000)
+      assert.strictEqual(yield* ask(llm), "stale: answer 1")
+      assert.strictEqual(yield* ask(llm), "stale: answer 1")
+      // Where none is given any more they are kept.
+      yield* TestClock.setTime(6_000)
+      assert.instanceOf(yield* Effect.flip(ask(llm)), LlmError.Overloaded)
+      const asked = (yield* Cache.statistics).hits
+      assert.instanceOf(yield* Effect.flip(ask(llm)), LlmError.Overloaded)
+      assert.strictEqual((yield* Cache.statistics).hits, asked + 1)
+    }).pipe(Effect.provide([Cache.layerMemory(), provider().layer]))
+  })
+
+  it.effect("nor of one that was asked for anew behind it, or by who did not look", () => {
+    const llm = openai.pipe(Cache.through({ ...second, staleWhileRevalidate: "1 minute", negative }))
+    return Effect.gen(function*() {
+      yield* ask(llm)
+      assert.instanceOf(yield* Effect.flip(Cache.withDirective(ask(llm), { mode: "refresh" })), LlmError.Overloaded)
+      assert.strictEqual(yield* ask(llm), "hit: answer 1")
+      yield* TestClock.setTime(1_000)
+      assert.strictEqual(yield* ask(llm), "stale: answer 1")
+      yield* settle
+      assert.strictEqual((yield* Cache.statistics).failedRefreshes, 1)
+      assert.strictEqual(yield* ask(llm), "stale: answer 1")
+    }).pipe(Effect.provide([Cache.layerMemory(), provider().layer]))
+  })
+})
+
 describe("staleWhileRevalidate", () => {
   const llm = openai.pipe(Cache.through({ ...second, staleWhileRevalidate: "2 seconds" }))
 

@@ -52,12 +52,16 @@ export class Asked<E, R> {
   private began = 0
   private generation: string | undefined
   private call: Call | undefined = undefined
+  /** Gives the turn back that it has. */
+  private turn: Effect.Effect<void> | undefined = undefined
   private readonly settled = Deferred.makeUnsafe<void>()
   private readonly options: PolicyOptions<E, R>
   private readonly engine: Engine
   private readonly asking: Asking
   private readonly how: {
     readonly waits: boolean
+    /** Whether a failure may be kept, where it is one of those that are. It would take the place of an answer that is still given. */
+    readonly keepsFailure: (error: unknown) => boolean
     readonly isFresh: (entry: Entry, now: number) => boolean
   }
 
@@ -81,7 +85,7 @@ export class Asked<E, R> {
   begin(call: Call): Open<E, R> {
     this.call = call
     return this.how.waits && this.generation !== undefined
-      ? Effect.flatMap(this.turn(call), (entry) => entry === undefined ? this.send(call) : this.take(call, entry))
+      ? Effect.flatMap(this.wait(call), (entry) => entry === undefined ? this.send(call) : this.take(call, entry))
       : this.send(call)
   }
 
@@ -92,7 +96,7 @@ export class Asked<E, R> {
       const opened = this.options.self.open(call)
       return negative === undefined || !this.asking.writes ? opened : Effect.tapError(opened, (error) => {
         const tag = tagOf(error)
-        if (tag === undefined || !negative.errors.has(tag)) return Effect.void
+        if (tag === undefined || !negative.errors.has(tag) || !this.how.keepsFailure(error)) return Effect.void
         // (Its tag is one of ours.)
         const failure = error as LlmError
         const now = call.recorder.now()
@@ -133,8 +137,15 @@ export class Asked<E, R> {
             : this.write(entry, settings.timeToLive + Math.max(settings.staleWhileRevalidate, settings.staleIfError))
       )
     )
-    return Effect.ensuring(kept, Deferred.succeed(this.settled, undefined))
+    return Effect.ensuring(kept, Effect.andThen(Deferred.succeed(this.settled, undefined), this.handBack))
   }
+
+  /** Gives the turn back, once. */
+  private readonly handBack: Effect.Effect<void> = Effect.suspend(() => {
+    const { turn } = this
+    this.turn = undefined
+    return turn ?? Effect.void
+  })
 
   private write(entry: Entry, keepMillis: number): Effect.Effect<void> {
     const { generation } = this
@@ -148,14 +159,14 @@ export class Asked<E, R> {
   // ---- other processes ----
 
   /** Waits for the turn to ask, or until somebody else has an answer: that is handed back. A store that fails leaves nobody to wait for. */
-  private turn(call: Call): Effect.Effect<Entry | undefined, never, Scope.Scope> {
+  private wait(call: Call): Effect.Effect<Entry | undefined, never, Scope.Scope> {
     const { lease, storeTimeout, waitForOthers } = this.options.settings
     const { key, tags } = this.asking.identity
     const { engine } = this
     const holder = engine.holder()
     const step = Effect.suspend(() => {
       const turns = turnsOf(key, this.generation)
-      const leased = engine.ask(engine.store.lease(turns, holder, Duration.millis(lease)), storeTimeout)
+      const leased = engine.lease(turns, holder, lease, storeTimeout)
       return Effect.flatMap(
         leased,
         (leased) =>
@@ -178,19 +189,27 @@ export class Asked<E, R> {
       )
     })
     const patience = Math.max(0, Math.min(waitForOthers, (openUntil(call) - call.recorder.now()) / 2))
-    const turn = Effect.timeoutOrElse(
-      Effect.repeat(step, { schedule: poll, until: ({ entry, ours }) => ours || entry !== undefined }),
+    const isOver = ({ entry, ours }: { readonly entry: Entry | undefined; readonly ours: boolean }) =>
+      ours || entry !== undefined
+    const turns = Effect.timeoutOrElse(
+      Effect.repeat(step, { schedule: poll, until: isOver }),
       { duration: Duration.millis(patience), orElse: () => Effect.succeed(undefined) }
     )
+    // Mostly nobody is before us, and where that is known at once there is nothing to wait for.
+    const turn = engine.leasesAtOnce
+      ? Effect.flatMap(step, (first) => isOver(first) ? Effect.succeed(first) : turns)
+      : turns
+    this.turn = Effect.suspend(() => engine.release(turnsOf(key, this.generation), holder, storeTimeout))
     return Effect.andThen(
       // The flight is closed before it is told that its answer is whole, and the lease lasts until that is written.
       Effect.addFinalizer((exit) =>
-        engine.release(
-          turnsOf(key, this.generation),
-          holder,
-          storeTimeout,
-          exit._tag === "Success" && this.elsewhere === undefined ? this.written : Effect.void
-        )
+        exit._tag === "Success" && this.elsewhere === undefined
+          ? engine.later(Effect.andThen(
+            // What takes no time is done by then.
+            Effect.yieldNow,
+            Effect.suspend(() => this.turn === undefined ? Effect.void : Effect.andThen(this.written, this.handBack))
+          ))
+          : this.handBack
       ),
       Effect.map(Effect.orElseSucceed(turn, () => undefined), (turn) => turn?.entry)
     )

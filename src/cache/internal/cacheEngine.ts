@@ -16,6 +16,7 @@ import * as Tracer from "effect/Tracer"
 import { reportUnhandled } from "../../policies/internal/reportUnhandled.ts"
 import type { CacheStore, CacheStoreError, Found } from "../CacheStore.ts"
 import type { SingleFlight } from "../SingleFlight.ts"
+import { isAtOnce } from "./atOnce.ts"
 import { Counts } from "./cacheCounts.ts"
 import { CacheValueError, decode, encode, type Entry } from "./cacheValue.ts"
 import { digest, digestSync } from "./digest.ts"
@@ -101,7 +102,19 @@ export class Engine {
     question: Effect.Effect<A, CacheStoreError>,
     timeoutMillis: number
   ): Effect.Effect<A, CacheStoreError | Cause.TimeoutError> {
-    return Effect.onError(inTime(question, timeoutMillis), (cause) => {
+    return this.logged(inTime(question, timeoutMillis))
+  }
+
+  private asked<A>(
+    operation: "lookup" | "write" | "lease" | "release",
+    question: Effect.Effect<A, CacheStoreError>,
+    timeoutMillis: number
+  ): Effect.Effect<A, CacheStoreError | Cause.TimeoutError> {
+    return isAtOnce(this.store[operation]) ? this.logged(question) : this.ask(question, timeoutMillis)
+  }
+
+  private logged<A, E>(question: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    return Effect.onError(question, (cause) => {
       if (Cause.hasInterruptsOnly(cause)) return Effect.void
       this.counts.storeErrors++
       return reportUnhandled("Cache could not reach its store", cause)
@@ -117,7 +130,7 @@ export class Engine {
     return Effect.suspend(() => {
       const before = this.writes
       return Effect.flatMap(
-        this.ask(this.store.lookup(key, tags), timeoutMillis),
+        this.asked("lookup", this.store.lookup(key, tags), timeoutMillis),
         (found) =>
           found.value === undefined && (this.written.get(key) ?? 0) > before
             ? this.lookup(key, tags, timeoutMillis)
@@ -158,7 +171,7 @@ export class Engine {
       if (jsonBytes(value) > this.options.maxEntryBytes) return this.refuse(key)
       const { generation, keepMillis, timeoutMillis } = options
       const step = this.store.write(key, value, { generation, timeToLive: Duration.millis(keepMillis) })
-      const written = Effect.matchCauseEffect(this.ask(step, timeoutMillis), {
+      const written = Effect.matchCauseEffect(this.asked("write", step, timeoutMillis), {
         onFailure: () => Effect.void,
         onSuccess: () =>
           Effect.map(Clock.currentTimeMillis, (now) => {
@@ -167,6 +180,7 @@ export class Engine {
             this.tell("Written", now, key)
           })
       })
+      if (isAtOnce(this.store.write)) return written
       return Effect.flatMap(
         FiberSet.run(this.options.writes, written, { startImmediately: true }),
         (fiber) => fiber.pollUnsafe() === undefined ? Effect.asVoid(Fiber.await(fiber)) : Effect.void
@@ -187,12 +201,31 @@ export class Engine {
     })
   }
 
-  /** Gives a lease back, in the background, after something else. */
-  release(key: string, holder: string, timeoutMillis: number, after: Effect.Effect<unknown>): Effect.Effect<void> {
-    const released = Effect.ignore(this.ask(this.store.release(key, holder), timeoutMillis))
-    return Effect.asVoid(
-      FiberSet.run(this.options.writes, Effect.andThen(after, released), { startImmediately: true })
-    )
+  /** Whether whose turn it is can be told without waiting. */
+  get leasesAtOnce(): boolean {
+    return isAtOnce(this.store.lease) && isAtOnce(this.store.lookup)
+  }
+
+  /** Takes a lease, if it is to be had. */
+  lease(
+    key: string,
+    holder: string,
+    leaseMillis: number,
+    timeoutMillis: number
+  ): Effect.Effect<boolean, CacheStoreError | Cause.TimeoutError> {
+    return this.asked("lease", this.store.lease(key, holder, Duration.millis(leaseMillis)), timeoutMillis)
+  }
+
+  /** Gives a lease back, in the background, after something else if there is any. */
+  release(key: string, holder: string, timeoutMillis: number, after?: Effect.Effect<unknown>): Effect.Effect<void> {
+    const released = Effect.ignore(this.asked("release", this.store.release(key, holder), timeoutMillis))
+    if (after === undefined && isAtOnce(this.store.release)) return released
+    return this.later(after === undefined ? released : Effect.andThen(after, released))
+  }
+
+  /** Does something in the background, which the layer waits for when it closes. */
+  later(effect: Effect.Effect<void>): Effect.Effect<void> {
+    return Effect.asVoid(FiberSet.run(this.options.writes, effect, { startImmediately: true }))
   }
 
   /** What is left to write is given a last chance when the layer closes. */
@@ -205,8 +238,7 @@ export class Engine {
   /** Refreshes a key in the background, unless this process does so already, or has just failed to. */
   refresh<R>(key: string, now: number, refresh: Effect.Effect<boolean, unknown, R>): Effect.Effect<void, never, R> {
     if (this.refreshing.has(key) || now < (this.coolUntil.get(key) ?? 0)) return Effect.void
-    this.refreshing.add(key)
-    const run = Effect.onExit(refresh, (exit) =>
+    const ended = Effect.onExit(refresh, (exit) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
         this.refreshing.delete(key)
         if (exit._tag === "Success") {
@@ -225,6 +257,12 @@ export class Engine {
           ? Effect.void
           : reportUnhandled("Cache could not refresh an answer", exit.cause)
       }))
+    // In the fiber that ends it: whoever led to it may be interrupted before there is one.
+    const run = Effect.suspend(() => {
+      if (this.refreshing.has(key)) return Effect.void
+      this.refreshing.add(key)
+      return ended
+    })
     return Effect.contextWith((context: Context.Context<R>) =>
       Effect.asVoid(
         FiberSet.run(

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Call, Request } from "../../core/Call.ts"
 import * as Plan from "../../core/Plan.ts"
+import { MinimumQuality } from "../../policies/internal/cascade.ts"
 import { askedOf } from "../../policies/internal/sharedKey.ts"
 import { type Scope, scopeParts, tagNames, textOf } from "../CacheKey.ts"
 import type { Engine } from "./cacheEngine.ts"
@@ -45,17 +46,19 @@ export const makeIdentify = (plan: Plan.Plan, settings: Settings): Identify => {
   const models = makeModels(plan)
   const asked = [...new Set(Plan.models(plan))]
   const modelTags = asked.map(modelTag)
+  const byQuality = some(plan, ({ policy }) => policy === "cascade")
 
   const identify = (
     engine: Engine,
     call: Call,
     scope: Scope,
     own: unknown,
-    names: ReadonlyArray<string>
+    names: ReadonlyArray<string>,
+    quality: number
   ): Effect.Effect<Identity | undefined> => {
     const ownTags = tagNames([...settings.tags(call), ...names])
     const { prompt, request } = call
-    const text = textOf(models, { scope, request, prompt, tags: ownTags, own })
+    const text = textOf(models, { scope, request, prompt, tags: ownTags, own, quality })
     const texts = [
       ...scopeTags(scope),
       ...modelTags,
@@ -66,18 +69,23 @@ export const makeIdentify = (plan: Plan.Plan, settings: Settings): Identify => {
   }
 
   return (engine, call, names) =>
-    Effect.suspend(() => {
+    Effect.withFiber((fiber) => {
+      // It decides which of the models are asked.
+      const quality = byQuality ? fiber.getRef(MinimumQuality) : 0
       const scope = settings.scope(call)
       if (scope === undefined) return Effect.succeed(undefined)
       const own = settings.own?.(call)
       if (settings.own !== undefined && own === undefined) return Effect.succeed(undefined)
-      const of = (own: unknown) => attempt(() => identify(engine, call, scope, own, names))
+      const of = (own: unknown) => attempt(() => identify(engine, call, scope, own, names, quality))
       return call.prepare === undefined
         ? of(own)
         : Effect.flatMap(prepared(call, asked), (changed) =>
           changed === undefined ? of(own) : of({ own: own ?? requestOf(call.request), prepared: changed }))
     })
 }
+
+const some = (plan: Plan.Plan, is: (plan: Plan.Plan) => boolean): boolean =>
+  is(plan) || plan.children.some((child) => some(child, is))
 
 /** What cannot be written down, because it contains itself, cannot be sent either: whoever sends it says so. */
 const attempt = (

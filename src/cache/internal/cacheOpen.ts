@@ -184,7 +184,7 @@ export class CachePolicy<E, R> {
   ): Open<E, R> {
     const opened = Effect.suspend(() => {
       call.recorder.cache = "miss"
-      return this.shared(engine, call, directed, asking)
+      return this.shared(engine, call, directed, asking, fallback)
     })
     if (fallback?._tag !== "Answer") return opened
     return Effect.catch(
@@ -197,14 +197,21 @@ export class CachePolicy<E, R> {
   }
 
   /** Asks, together with all who ask for the same now. */
-  private shared(engine: Engine, call: Call, directed: Directed, asking: Asking, run?: Asked<E, R>): Open<E, R> {
+  private shared(
+    engine: Engine,
+    call: Call,
+    directed: Directed,
+    asking: Asking,
+    fallback: Entry | undefined,
+    run?: Asked<E, R>
+  ): Open<E, R> {
     const { key } = asking.identity
     const alone = !this.settings.coalesce || directed.mode === "refresh"
     // What was begun before an invalidation is not shared with those who come after it.
     const flight = `${key} ${this.options.instance} ${asking.generation ?? ""} ${
       alone ? call.id : asking.writes ? "" : "not written"
     }`
-    const asked = run ?? this.asked(engine, directed, asking)
+    const asked = run ?? this.asked(engine, directed, asking, fallback)
     const opened = engine.options.flights.open(flight, call, (shared) => asked.begin(shared), {
       whole: (answer) => asked.whole(answer)
     })
@@ -241,8 +248,15 @@ export class CachePolicy<E, R> {
     })
   }
 
-  private asked(engine: Engine, directed: Directed, asking: Asking): Asked<E, R> {
+  private asked(
+    engine: Engine,
+    directed: Directed,
+    asking: Asking,
+    fallback?: Entry
+  ): Asked<E, R> {
     return new Asked(this.options, engine, asking, {
+      // (Who has not looked does not know what is there.)
+      keepsFailure: (error) => directed.mode === "default" && (fallback === undefined || !passes(error)),
       waits: asking.writes && this.settings.waitForOthers > 0 && directed.mode === "default",
       isFresh: (entry, now) => this.standing(entry, now, directed) === "fresh"
     })
@@ -265,7 +279,7 @@ export class CachePolicy<E, R> {
         const holder = engine.holder()
         const turns = turnsOf(key, asking.generation)
         const leased = Effect.orElseSucceed(
-          engine.ask(engine.store.lease(turns, holder, Duration.millis(lease)), storeTimeout),
+          engine.lease(turns, holder, lease, storeTimeout),
           // Without a store to ask there is nobody to leave it to.
           () => true
         )
@@ -285,7 +299,7 @@ export class CachePolicy<E, R> {
           )
           return Effect.onExit(
             refreshed,
-            (exit) => engine.release(turns, holder, storeTimeout, exit._tag === "Success" ? written : Effect.void)
+            (exit) => engine.release(turns, holder, storeTimeout, exit._tag === "Success" ? written : undefined)
           )
         })
       })
@@ -322,7 +336,7 @@ export class CachePolicy<E, R> {
         openBy: undefined,
         pulse: undefined
       }
-      const opened = Effect.timeoutOrElse(this.shared(engine, own, refreshing, asking, run), {
+      const opened = Effect.timeoutOrElse(this.shared(engine, own, refreshing, asking, undefined, run), {
         duration: Duration.millis(lease),
         orElse: () => Effect.die(new Error("A refresh of the cache took longer than its lease"))
       })

@@ -15,7 +15,7 @@ import { reportUnhandled } from "../../policies/internal/reportUnhandled.ts"
 import { apart } from "../../sqlite/internal/apart.ts"
 import type { CacheStore } from "./store.ts"
 import { makeRecords } from "./storePersistence.ts"
-import { type LeaseHome, makeStore, type Records } from "./storeRecords.ts"
+import { type LeaseHome, makeStore, type Read, type Records } from "./storeRecords.ts"
 
 export const makeSql = (
   prefix: string
@@ -61,11 +61,36 @@ const makeEntries = (storeId: string): Effect.Effect<Records, SqlError, SqlClien
   Layer.build(Layer.fresh(layerBackingSql)).pipe(
     Effect.flatMap((context) => Context.get(context, BackingPersistence).make(storeId)),
     Effect.map(makeRecords),
+    Effect.flatMap((records) =>
+      Effect.map(SqlClient, (sql) => establishing(records, sql.withoutTransforms(), storeId))
+    ),
     // Its failures are defects there.
     Effect.catchDefect((defect) => isSqlError(defect) ? Effect.fail(defect) : Effect.die(defect)),
     // Of several who make a table in Postgres at once, some fail, and find it when they look again.
     Effect.retry({ times: 5, schedule: Schedule.jittered(Schedule.spaced("50 millis")) })
   )
+
+/** Of several who establish a record at once one does, and the others see it: Effect's stores can only replace. */
+const establishing = (records: Records, sql: SqlClient, storeId: string): Records => {
+  const table = sql("effect_persistence")
+  return {
+    ...records,
+    establish: (name, record, millis) =>
+      Clock.clockWith((clock) => {
+        const now = clock.currentTimeMillisUnsafe()
+        return Effect.flatMap(
+          sql`
+            INSERT INTO ${table} AS entry (store_id, id, value, expires)
+            VALUES (${storeId}, ${name}, ${JSON.stringify(record)}, ${millis === undefined ? null : now + millis})
+            ON CONFLICT (store_id, id) DO UPDATE SET value = excluded.value, expires = excluded.expires
+            WHERE entry.expires <= ${now}
+            RETURNING id`.unprepared,
+          (rows): Effect.Effect<Read, unknown> =>
+            rows.length > 0 ? Effect.succeed(record) : Effect.map(records.read([name]), ([there]) => there)
+        )
+      })
+  }
+}
 
 const makeLeases = (
   prefix: string
