@@ -181,7 +181,12 @@ const entryOf = (value: Common & Value): Entry | undefined => {
     const error = decodeError(value["failure"])
     const stack = value["stack"]
     return Result.isSuccess(error) && (stack === undefined || typeof stack === "string")
-      ? Object.freeze({ _tag: "Failure", ...common, error: error.success, stack })
+      ? Object.freeze({
+        _tag: "Failure",
+        ...common,
+        error: error.success,
+        ...(stack === undefined ? undefined : { stack })
+      })
       : undefined
   }
   const answer: unknown = value

@@ -37,18 +37,34 @@ export const alone: ReadonlyArray<Home> = [
   { name: "SQLite in memory", describe, place: Effect.succeed({ home: "sqlite", filename: ":memory:" }) }
 ]
 
-/** One schema for all suites of a file, which have tables of their own in it: to make and to drop one takes most of a test. */
-const schemaScope = Scope.makeUnsafe()
-const schema = Effect.runSync(Effect.cached(Scope.provide(Postgres.schema, schemaScope)))
+/** One schema for all tests of a suite, which have tables of their own in it: to make and to drop one takes most of a test. */
+let made: { readonly scope: Scope.Closeable; readonly schema: Effect.Effect<string> } | undefined
+const schema = Effect.suspend(() => {
+  if (made === undefined) {
+    const scope = Scope.makeUnsafe()
+    made = { scope, schema: Effect.runSync(Effect.cached(Scope.provide(Postgres.schema, scope))) }
+  }
+  return made.schema
+})
+
+const describePostgres = (title: string, suite: () => void): void =>
+  Postgres.describePostgres(title, () => {
+    // For each suite anew: files may share this module.
+    afterAll(async () => {
+      if (made !== undefined) await Effect.runPromise(Scope.close(made.scope, Exit.void))
+      made = undefined
+    })
+    suite()
+  })
+
 let places = 0
-afterAll(() => Effect.runPromise(Scope.close(schemaScope, Exit.void)))
 
 /** Those that processes share. */
 export const shared: ReadonlyArray<Home> = [
   { name: "SQLite in a file", describe, place: Effect.map(file, (filename) => ({ home: "sqlite", filename })) },
   {
     name: "Postgres",
-    describe: Postgres.describePostgres,
+    describe: describePostgres,
     place: Effect.map(schema, (schema) => ({ home: "postgres", schema, prefix: `n${++places}_` }))
   },
   {
