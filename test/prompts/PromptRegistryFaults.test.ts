@@ -301,8 +301,10 @@ describe("a store that is out", () => {
         Layer.provide(PromptStore.layerOver(store, shipped)),
         Layer.provideMerge(behind)
       )
+      let started = false
       const starting = yield* Effect.forkChild(
         Effect.gen(function*() {
+          started = true
           const said = Effect.map(PromptRegistry.render(summarize, { document: "x" }), ({ prompt }) => texts(prompt)[0])
           assert.strictEqual(yield* said, "user: shipped x")
           assert.isDefined((yield* PromptRegistry.status).staleSince)
@@ -319,7 +321,14 @@ describe("a store that is out", () => {
         }).pipe(Effect.provide(layer)),
         { startImmediately: true }
       )
-      yield* TestClock.adjust("5 seconds")
+      // What is hashed on the way takes its own time: how often the clock has to be set on before the upper store is waited for is open.
+      yield* Effect.repeat(
+        Effect.andThen(
+          Effect.promise(() => new Promise((resolve) => setImmediate(resolve))),
+          TestClock.adjust("5 seconds")
+        ),
+        { until: () => started }
+      )
       yield* Fiber.join(starting)
     }))
 
