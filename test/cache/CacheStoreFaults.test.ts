@@ -23,7 +23,7 @@ Postgres.describePostgres("a cache in a Postgres that does not answer", () => {
     Effect.gen(function*() {
       const proxy = yield* makeProxy(addresses.postgres)
       const services = yield* client(proxy.port)
-      proxy.freeze()
+      proxy.freeze("all")
       const building = yield* Effect.forkChild(
         storeOf(CacheStore.layerSql().pipe(Layer.provide(Layer.succeedContext(services)))).pipe(Effect.flip),
         { startImmediately: true }
