@@ -31,9 +31,20 @@ const entries = Object.entries(manifest.exports).filter(([, target]) => typeof t
 const closed = ["internal/x", "internal/errors", "core/Llm", "dist/index.js", "src/index.ts"]
   .map((path) => `${manifest.name}/${path}`)
 
+/** Entry points that are nothing without an optional peer, and say so. */
+const needs: Readonly<Record<string, string>> = { [`${manifest.name}/prompts`]: "liquidjs" }
+
 /** Imports every entry point, and is refused whatever is none. */
 const visit = `
+const needs = ${JSON.stringify(needs)}
+const complete = process.argv[2] === "complete"
 for (const entry of ${JSON.stringify(entries)}) {
+  const peer = needs[entry]
+  if (peer !== undefined && !complete) {
+    const error = await import(entry).then(() => undefined, (error) => error)
+    if (error?.code !== "ERR_MODULE_NOT_FOUND" || !error.message.includes(peer)) throw new Error(entry + ": " + error)
+    continue
+  }
   const module = await import(entry)
   if (Object.keys(module).length === 0) throw new Error(entry + " exports nothing")
 }
@@ -98,7 +109,7 @@ try {
   install(`./${tarball}`, `effect@${manifest.devDependencies["effect"]}`)
 
   writeFileSync(join(project, "visit.js"), visit)
-  // Without the optional peers: what needs none of them must not miss them, nor may any entry point at run time.
+  // Without the optional peers: what needs none of them must not miss them.
   compile("consumer", { skipLibCheck: false })
   for (const node of nodes()) {
     run(project, node, "visit.js")
@@ -106,9 +117,12 @@ try {
   }
 
   // With them. The declarations of others are not ours to check.
-  install(`@ai-sdk/provider@${manifest.devDependencies["@ai-sdk/provider"]}`)
+  install(...["@ai-sdk/provider", ...Object.values(needs)].map((peer) => `${peer}@${manifest.devDependencies[peer]}`))
   compile("consumerAiSdk", { skipLibCheck: true })
-  for (const node of nodes()) run(project, node, "consumerAiSdk.js")
+  for (const node of nodes()) {
+    run(project, node, "consumerAiSdk.js")
+    run(project, node, "visit.js", "complete")
+  }
 } finally {
   rmSync(project, { recursive: true, force: true })
 }
