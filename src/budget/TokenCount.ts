@@ -13,7 +13,7 @@
  *
  * - An estimate is meant as an upper bound that is hardly ever exceeded: `tokens` has the margin in it, `tokens - margin` is the
  *   likeliest number. `docs/context-window.md` says what the margins rest on.
- * - A text is counted in one go, a megabyte in about an eighth of a second.
+ * - A text is counted in one go, a megabyte in about a fifth of a second.
  * - Models are known by their names. Where a name says nothing (a deployment of one's own), set `modelName`.
  *
  * @since 0.1.0

@@ -225,8 +225,8 @@ ${prompts}
 
 ${tokens}
 
-Bulwark's exact counts are gpt-tokenizer's, with long runs cut before they are counted: whatever the text is, the time is linear in its
-length. An upper bound is meant to be hardly ever exceeded; it is not the likeliest number.
+By the processor's time. Bulwark's exact counts are gpt-tokenizer's, with long runs cut before they are counted: that is what it takes
+longer on prose, and why its time is linear in the length of any text. An upper bound is meant to be hardly ever exceeded; it is not the likeliest number.
 
 ## The ledger
 

@@ -63,20 +63,25 @@ describe("a budget store in memory", () => {
       assert.deepStrictEqual(yield* store.balance({ account: "c", since: 0 }), { used: 2, reserved: 0, unsettled: 0 })
     }))
 
-  it.effect("holds what is asked of an account that it was about to forget, beside new ones", () =>
+  it.effect("holds what is asked of an account that it is about to forget, beside a new one", () =>
     Effect.gen(function*() {
-      const { store } = make()
       const old = Array.from({ length: 20 }, (_, n) => `old ${n}`)
-      for (const name of old) {
-        yield* store.adjust({ id: name, account: name, slot: 0, until: minute, by: 3 })
-      }
+      // Wherever it is in looking for what to forget.
+      const stores = yield* Effect.forEach(old, () =>
+        Effect.gen(function*() {
+          const { store } = make()
+          for (const name of old) yield* store.adjust({ id: name, account: name, slot: 0, until: minute, by: 3 })
+          return store
+        }))
       yield* TestClock.adjust(20 * minute)
       const now = { slot: 20 * minute, since: 20 * minute, until: 21 * minute }
-      const asked = old.flatMap((name) => [line(`new ${name}`, 1, 10, now), line(name, 1, 10, now)])
-      yield* store.reserve(reservation("all", ...asked))
-      for (const { account } of asked) {
-        const { reserved, used } = yield* store.balance({ account, since: 0 })
-        assert.deepStrictEqual([used, reserved], [0, 1], account)
+      for (const [n, store] of stores.entries()) {
+        const asked = ["new", old[n]!]
+        yield* store.reserve(reservation("both", ...asked.map((name) => line(name, 1, 10, now))))
+        for (const account of asked) {
+          const { reserved, used } = yield* store.balance({ account, since: 0 })
+          assert.deepStrictEqual([used, reserved], [0, 1], account)
+        }
       }
     }))
 
