@@ -2,43 +2,18 @@
  * A cache store that several processes share: their leases exclude each other, whatever becomes of those who have them.
  */
 import { assert, it } from "@effect/vitest"
-import { Effect, type Scope } from "effect"
-import { type ChildProcess, spawn } from "node:child_process"
-import { fileURLToPath } from "node:url"
+import { Effect } from "effect"
+import * as Processes from "../support/processes.ts"
 import { get, minute, open, shared } from "./support/homes.ts"
 import type { Place } from "./support/places.ts"
 import type { Job, Task } from "./support/worker.ts"
 
-const begin = (task: Task): Effect.Effect<ChildProcess & { readonly output: () => string }, never, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.sync(() => {
-      const script = fileURLToPath(new URL("./support/worker.ts", import.meta.url))
-      const child = spawn(process.execPath, ["--conditions=effect-bulwark/source", script, JSON.stringify(task)], {
-        stdio: ["ignore", "pipe", "pipe"]
-      })
-      let output = ""
-      for (const stream of [child.stdout, child.stderr]) {
-        stream.on("data", (chunk: Buffer) => output += chunk.toString())
-      }
-      return Object.assign(child, { output: () => output })
-    }),
-    (child) => Effect.sync(() => void child.kill("SIGKILL"))
-  )
+const worker = new URL("./support/worker.ts", import.meta.url)
 
-const ended = (child: ChildProcess) =>
-  Effect.callback<void>((resume) => {
-    if (child.exitCode !== null || child.signalCode !== null) resume(Effect.void)
-    else child.once("close", () => resume(Effect.void))
-  })
+const begin = (task: Task) => Processes.begin(worker, task)
 
 /** What a process says. */
-const run = (place: Place, job: Job) =>
-  Effect.scoped(Effect.gen(function*() {
-    const child = yield* begin({ place, job })
-    yield* ended(child)
-    assert.strictEqual(child.exitCode, 0, child.output())
-    return child.output().trim()
-  }))
+const run = (place: Place, job: Job) => Processes.run(worker, { place, job } satisfies Task)
 
 for (const home of shared) {
   home.describe(`processes that share a cache: ${home.name}`, () => {
@@ -64,7 +39,7 @@ for (const home of shared) {
             yield* Effect.sleep("5 millis")
           }
           dead.kill("SIGKILL")
-          yield* ended(dead)
+          yield* Processes.ended(dead)
           // It may be over by now, where the others took their time.
           let waited = 0
           while (!(yield* store.lease("held", "living", minute))) {

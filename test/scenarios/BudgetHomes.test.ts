@@ -12,14 +12,13 @@ import { Budget, BudgetStore } from "effect-bulwark/budget"
 import { Sqlite } from "effect-bulwark/sqlite"
 import { ScriptedProvider } from "effect-bulwark/testing"
 import { SqlClient } from "effect/sql"
-import { type ChildProcess, spawn } from "node:child_process"
-import { fileURLToPath } from "node:url"
 import { books, budget } from "../budget/support/budget.ts"
 import { alone, shared } from "../budget/support/homes.ts"
 import { layerOf, type Place } from "../budget/support/places.ts"
 import { Anthropic, anthropic, makeReceipts, OpenAi, openai, question } from "../core/support/stack.ts"
 import * as addresses from "../support/addresses.ts"
 import * as Postgres from "../support/postgres.ts"
+import * as Processes from "../support/processes.ts"
 import { makeProxy } from "../support/proxy.ts"
 import * as Redis from "../support/redis.ts"
 import type { Said, Task } from "./support/budgetWorker.ts"
@@ -157,35 +156,11 @@ for (const home of [alone[0]!, ...shared]) {
   })
 }
 
-const begin = (task: Task) =>
-  Effect.acquireRelease(
-    Effect.sync(() => {
-      const script = fileURLToPath(new URL("./support/budgetWorker.ts", import.meta.url))
-      const child = spawn(process.execPath, ["--conditions=effect-bulwark/source", script, JSON.stringify(task)], {
-        stdio: ["ignore", "pipe", "pipe"]
-      })
-      let output = ""
-      for (const stream of [child.stdout, child.stderr]) {
-        stream.on("data", (chunk: Buffer) => output += chunk.toString())
-      }
-      return Object.assign(child, { output: () => output })
-    }),
-    (child) => Effect.sync(() => void child.kill("SIGKILL"))
-  )
+const worker = new URL("./support/budgetWorker.ts", import.meta.url)
 
-const ended = (child: ChildProcess) =>
-  Effect.callback<void>((resume) => {
-    if (child.exitCode !== null || child.signalCode !== null) resume(Effect.void)
-    else child.once("close", () => resume(Effect.void))
-  })
+const begin = (task: Task) => Processes.begin(worker, task)
 
-const run = (task: Task) =>
-  Effect.scoped(Effect.gen(function*() {
-    const child = yield* begin(task)
-    yield* ended(child)
-    assert.strictEqual(child.exitCode, 0, child.output())
-    return JSON.parse(child.output()) as Said
-  }))
+const run = (task: Task) => Effect.map(Processes.run(worker, task), (said) => JSON.parse(said) as Said)
 
 const acme = Attribution.annotate({ tenant: "acme" })
 
@@ -229,7 +204,7 @@ for (const home of shared) {
               yield* Effect.sleep("5 millis")
             }
             child.kill("SIGKILL")
-            yield* ended(child)
+            yield* Processes.ended(child)
           }))
           const call = acme(Llm.generateText(openai.pipe(Budget.enforce({ maxOutputTokens: 1 })), question))
           yield* Effect.gen(function*() {
