@@ -29,10 +29,10 @@
 import * as Effect from "effect/Effect"
 import type { Attribution } from "../core/Attribution.ts"
 import type * as Call from "../core/Call.ts"
+import { digest } from "../core/internal/digest.ts"
 import type { Plan } from "../core/Plan.ts"
 import type { PromptReference } from "../core/PromptReference.ts"
 import { canonical } from "./internal/canonical.ts"
-import { digest } from "./internal/digest.ts"
 import { makeModels, requestOf } from "./internal/keyRequest.ts"
 
 /**

@@ -13,10 +13,9 @@
  *
  * @since 0.1.0
  */
-import { WebCrypto } from "effect/crypto/WebCrypto"
 import * as Effect from "effect/Effect"
-import * as Hex from "effect/encoding/Hex"
 import * as Schema from "effect/Schema"
+import { digest } from "../core/internal/digest.ts"
 
 /**
  * The name of a prompt: 1 to 100 of `a-z`, `0-9`, `.`, `_` and `-`, a letter or a digit first. It is the name of a folder too.
@@ -261,13 +260,7 @@ export const make = (
  * @category hashing
  * @since 0.1.0
  */
-export const hash = (content: Content): Effect.Effect<string> =>
-  WebCrypto.use((crypto) =>
-    Effect.map(
-      Effect.promise(() => crypto.subtle.digest("SHA-256", new TextEncoder().encode(canonical(content)))),
-      (digest) => Hex.encode(new Uint8Array(digest))
-    )
-  )
+export const hash = (content: Content): Effect.Effect<string> => Effect.suspend(() => digest(canonical(content)))
 
 /** JSON with sorted keys. Numbers and texts are written as `JSON.stringify` does, which is one way only. */
 const canonical = (value: unknown): string => {

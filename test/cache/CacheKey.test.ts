@@ -5,7 +5,7 @@ import { Cache, CacheKey } from "effect-bulwark/cache"
 import { type LanguageModel, Prompt, Tool } from "effect/ai"
 import { WebCrypto } from "effect/crypto"
 import { createHash } from "node:crypto"
-import { digest, digestWeb } from "../../src/cache/internal/digest.ts"
+import { digest, digestWeb } from "../../src/core/internal/digest.ts"
 import { anthropic, openai } from "../core/support/stack.ts"
 import { arbitraryRequest, differently, type Drawn, seeded, toRequest } from "./support/requests.ts"
 

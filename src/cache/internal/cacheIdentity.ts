@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Call, Request } from "../../core/Call.ts"
+import { digest } from "../../core/internal/digest.ts"
 import * as Plan from "../../core/Plan.ts"
 import { MinimumQuality } from "../../policies/internal/cascade.ts"
 import { askedOf } from "../../policies/internal/sharedKey.ts"
@@ -11,7 +12,6 @@ import { type Scope, scopeParts, tagNames, textOf } from "../CacheKey.ts"
 import type { Engine } from "./cacheEngine.ts"
 import type { Settings } from "./cacheSettings.ts"
 import { canonical } from "./canonical.ts"
-import { digest } from "./digest.ts"
 import { makeModels, requestOf } from "./keyRequest.ts"
 
 export interface Identity {
