@@ -1,0 +1,120 @@
+/**
+ * Who watches operations as they happen: telemetry, a live view, alerts. Where nobody does, a call pays for reading that nobody does.
+ *
+ * What is told here is what no receipt can tell, since it is told in time: that something begins, is decided, arrives, or ends. Whoever
+ * is told must not throw, and does nothing that takes time.
+ */
+import * as Context from "effect/Context"
+import type * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import type * as Tracer from "effect/Tracer"
+import type { Attribution } from "../Attribution.ts"
+import type { Request, Target } from "../Call.ts"
+import type * as Money from "../Money.ts"
+import type * as Part from "../Part.ts"
+import type { Plan } from "../Plan.ts"
+import type * as Receipt from "../Receipt.ts"
+import type { AttemptRecord } from "./recorder.ts"
+
+/** An operation that begins. */
+export interface Begun {
+  readonly id: string
+  readonly mode: "whole" | "stream"
+  readonly request: Request
+  readonly attribution: Attribution
+  readonly plan: Plan
+  /** In milliseconds since 1970. */
+  readonly startedAt: number
+  /** Whether it is for the cache alone, which renews an answer behind the back of those who read the old one. */
+  readonly refresh: boolean
+}
+
+/** What is told of a call beside the decisions on its receipt. */
+export type Note =
+  /** A cache has said what it does for the call. */
+  | { readonly _tag: "Cache"; readonly result: Receipt.CacheResult }
+  /** A circuit has changed its state, and the call was the occasion. */
+  | { readonly _tag: "Circuit"; readonly circuit: string; readonly from: string; readonly to: string }
+  /** One of two requests of a race has answered first; `second` where that is the one that was sent later. */
+  | { readonly _tag: "Hedged"; readonly winner: "first" | "second" }
+  /** Room was taken in a budget before a request is sent, or what it used was booked after it. */
+  | {
+    readonly _tag: "Reserved" | "Settled"
+    readonly provider: string
+    readonly model: string
+    readonly cost: Money.MicroUsd
+    readonly tokens: number
+    readonly estimated: boolean
+  }
+  /** How far a limit of a budget is used up that all calls share, or all of one feature. */
+  | {
+    readonly _tag: "Balance"
+    readonly scope: string
+    readonly resource: string
+    readonly window: string
+    readonly feature: string | undefined
+    readonly used: number
+    readonly limit: number
+  }
+  /** A budget has refused a request. */
+  | { readonly _tag: "Refused"; readonly scope: string; readonly resource: string; readonly window: string }
+  /** How many calls wait at a limiter. */
+  | { readonly _tag: "Queue"; readonly limiter: string; readonly interactive: number; readonly batch: number }
+
+/** Watches one request to a provider. */
+export interface AttemptWatch {
+  /** The span of the request, under which whatever is sent hangs. */
+  readonly span: Tracer.AnySpan | undefined
+  /** Whether the provider is told of the trace. */
+  readonly propagates: boolean
+  /** Parts have arrived, in one piece; `first` where there is content among them for the first time. */
+  readonly arrived: (parts: ReadonlyArray<Part.Part>, first: boolean) => void
+  readonly ended: (error: unknown) => void
+}
+
+/** Watches one operation. */
+export interface OperationWatch {
+  /** The span of the operation, under which whatever runs within it hangs. */
+  readonly span: Tracer.AnySpan | undefined
+  readonly attempt: (record: AttemptRecord, request: Request) => AttemptWatch | undefined
+  /** A decision, at a moment in milliseconds; `to` is where it leads. */
+  readonly decided: (event: Receipt.Event, to: Target | undefined) => void
+  readonly noted: (note: Note) => void
+  /** It takes part in requests that another operation began. */
+  readonly joined: (other: OperationWatch) => void
+  /** The exit is that of the operation, where it has one. */
+  readonly closed: (
+    receipt: Receipt.Receipt,
+    error: unknown,
+    answer: ReadonlyArray<Part.AnswerPart> | undefined
+  ) => void
+}
+
+export interface Instrument {
+  readonly operation: (begun: Begun, fiber: Fiber.Fiber<unknown, unknown>) => OperationWatch | undefined
+}
+
+/**
+ * One place for each that may watch, so that none displaces another where their layers stand side by side.
+ */
+const place = (name: string): Context.Reference<Instrument | undefined> =>
+  Context.Reference<Instrument | undefined>(`effect-bulwark/core/Instrument/${name}`, { defaultValue: () => undefined })
+
+/** Spans and metrics. */
+export const Telemetry = place("telemetry")
+
+/** What is going on now. */
+export const Live = place("live")
+
+/** What is out of the ordinary. */
+export const Alerts = place("alerts")
+
+/** Whoever watches what a fiber does. */
+export const watching = (fiber: Fiber.Fiber<unknown, unknown>): ReadonlyArray<Instrument> | undefined => {
+  const telemetry = fiber.getRef(Telemetry)
+  const live = fiber.getRef(Live)
+  const alerts = fiber.getRef(Alerts)
+  return telemetry === undefined && live === undefined && alerts === undefined
+    ? undefined
+    : [telemetry, live, alerts].filter((instrument) => instrument !== undefined)
+}
