@@ -9,6 +9,9 @@
 const mostValues = 100_000
 const deepest = 64
 
+/** That 1 is not true, and a text of no characters not 0. */
+const kinds = { text: 101, number: 102, true: 103, false: 104, nothing: 105, bytes: 106, list: 107, end: 108 } as const
+
 export class Fingerprint {
   private one: number
   private two: number
@@ -26,13 +29,15 @@ export class Fingerprint {
 
   text(text: string): this {
     // That "ab" and "c" are not "a" and "bc".
+    this.mix(kinds.text)
     this.mix(text.length)
     const { length } = text
     let { one, two } = this
-    for (let at = 0; at < length; at++) {
-      const code = text.charCodeAt(at)
-      one = Math.imul(one ^ code, 2_654_435_761)
-      two = Math.imul(two ^ code, 1_597_334_677)
+    // Two at a time, which takes half as long. Beyond the end there is 0.
+    for (let at = 0; at < length; at += 2) {
+      const codes = text.charCodeAt(at) | (text.charCodeAt(at + 1) << 16)
+      one = Math.imul(one ^ codes, 2_654_435_761)
+      two = Math.imul(two ^ codes, 1_597_334_677)
     }
     this.one = one
     this.two = two
@@ -45,22 +50,25 @@ export class Fingerprint {
     if (typeof value === "string") return this.text(value)
     if (typeof value === "number") {
       // Numbers that are no whole ones of 32 bits are told apart by how they print.
-      if ((value | 0) === value) this.mix(value)
-      else this.text(String(value))
+      if ((value | 0) !== value) return this.text(String(value))
+      this.mix(kinds.number)
+      this.mix(value)
       return this
     }
     if (value === null || typeof value === "boolean" || value === undefined) {
-      this.mix(value === true ? 1 : value === false ? 2 : 3)
+      this.mix(value === true ? kinds.true : value === false ? kinds.false : kinds.nothing)
       return this
     }
     if (typeof value !== "object") return typeof value === "bigint" ? this.text(String(value)) : this
     if (value instanceof Uint8Array) {
+      this.mix(kinds.bytes)
       this.mix(value.length)
       for (const byte of value) this.mix(byte)
       return this
     }
     if (value instanceof URL || value instanceof Date) return this.text(String(value))
     if (Array.isArray(value)) {
+      this.mix(kinds.list)
       this.mix(value.length)
       for (const item of value) this.add(item, depth + 1)
       return this
@@ -71,7 +79,7 @@ export class Fingerprint {
       this.text(key).add(field, depth + 1)
     }
     // The end of an object, so that what comes after is not taken to be in it.
-    this.mix(0x7d)
+    this.mix(kinds.end)
     return this
   }
 

@@ -80,10 +80,10 @@ export class Hub {
   /** Counts an operation. Nothing that goes wrong here is the call's business. */
   observe(receipt: Receipt.Receipt, fingerprint: string | number | undefined): void {
     if (this.closed) return
+    this.some.openUnsafe()
     try {
       this.engine.observe(receipt, fingerprint, this.clock.currentTimeMillisUnsafe())
       this.observed++
-      this.some.openUnsafe()
     } catch (error) {
       this.failed++
       this.failure = error

@@ -55,6 +55,11 @@ export interface SpendRateOptions {
   readonly sensitivity?: number | undefined
   /** How many times what is usual it must be at least, twice that before there are days to compare with. Default: 2. */
   readonly ratio?: number | undefined
+  /**
+   * How many times it must be what was reached on two of the past days within three hours of the same time; twice that before there are days
+   * to compare with. 0: that does not count. Default: 1.5.
+   */
+  readonly news?: number | undefined
   /** How much more than usual an hour it must be at least, in micro-dollars. Default: 5 dollars. */
   readonly minimumExcess?: Money.MicroUsd | undefined
   /** The same in tokens, for calls whose cost is not known. Default: 2,000,000. */
@@ -82,6 +87,11 @@ export interface SpendStepOptions {
   readonly threshold?: number | undefined
   /** How many times what came before it must be at least, twice that before there are days to compare with. Default: 2. */
   readonly ratio?: number | undefined
+  /**
+   * How many times it must be what was reached on two of the past days within three hours of the same time; twice that before there are days
+   * to compare with. 0: that does not count. Default: 1.5.
+   */
+  readonly news?: number | undefined
   /** How much more an hour it must be at least, in micro-dollars. Default: 5 dollars. */
   readonly minimumExcess?: Money.MicroUsd | undefined
   /** The same in tokens, for calls whose cost is not known. Default: 2,000,000. */
@@ -184,6 +194,7 @@ const spendRateOf = (options: SpendRateOptions) => {
   const days = natural("spendRate.days", options.days ?? 14, 1, 60)
   return {
     sensitivity: above("spendRate.sensitivity", options.sensitivity ?? 6, 0),
+    news: atLeast("spendRate.news", options.news ?? 1.5, 0),
     ratio: above("spendRate.ratio", options.ratio ?? 2, 1),
     minimumExcess: natural("spendRate.minimumExcess", options.minimumExcess ?? 5_000_000),
     minimumExcessTokens: natural("spendRate.minimumExcessTokens", options.minimumExcessTokens ?? 2_000_000),
@@ -197,6 +208,7 @@ const spendRateOf = (options: SpendRateOptions) => {
 
 const spendStepOf = (options: SpendStepOptions) => ({
   threshold: above("spendStep.threshold", options.threshold ?? 8, 0),
+  news: atLeast("spendStep.news", options.news ?? 1.5, 0),
   ratio: above("spendStep.ratio", options.ratio ?? 2, 1),
   minimumExcess: natural("spendStep.minimumExcess", options.minimumExcess ?? 5_000_000),
   minimumExcessTokens: natural("spendStep.minimumExcessTokens", options.minimumExcessTokens ?? 2_000_000),

@@ -8,9 +8,6 @@ import { type Expectation, Slots } from "./alertSlots.ts"
 import { Step, type StepState } from "./alertStep.ts"
 import { type Change, Watch } from "./alertWatch.ts"
 
-/** News is what is so many times what was reached before; where little is known, it takes more. */
-const news = { days: 1.5, hours: 3 } as const
-
 /** From here on it is critical: so many times what is usual. */
 const critical = 5
 
@@ -82,6 +79,11 @@ export class Spend {
     return total
   }
 
+  /** Without the dearest call: a single one is no reason to wake anybody, so it must be too much without it. */
+  private get broad(): number {
+    return this.total - Math.max(...this.most)
+  }
+
   /** A call has been made. */
   add(amount: number): void {
     this.amount += amount
@@ -95,10 +97,11 @@ export class Spend {
     return called
   }
 
-  /** Whether so much was hardly ever spent before. Before anything is known, nothing is news. */
-  private get isNews(): boolean {
+  /** Whether so much was hardly ever spent before. Before anything is known, nothing is news; where little is, it takes more. */
+  private isNews(times: number): boolean {
     const { expectation } = this
-    return expectation !== undefined && this.total >= news[expectation.baseline] * expectation.ceiling
+    if (expectation === undefined) return false
+    return this.broad >= (expectation.baseline === "days" ? times : 2 * times) * expectation.ceiling
   }
 
   private get hourly(): number {
@@ -120,14 +123,13 @@ export class Spend {
     if (settings === undefined || expectation === undefined) {
       return undefined
     }
-    // A single dear call is no reason to wake anybody: it must be too much without it.
-    const total = this.total - Math.max(...this.most)
+    const total = this.broad
     const least = this.least(settings) / this.hourly
     const { expected } = expectation
     const ratio = expectation.baseline === "days" ? settings.ratio : settings.ratio * 2
     const score = (total - expected) / this.spread
     const hot = total - expected >= least && total >= ratio * expected && score >= settings.sensitivity &&
-      this.called >= settings.minimumCalls && this.isNews
+      this.called >= settings.minimumCalls && this.isNews(settings.news)
     const cool = score < settings.sensitivity / 2 || total < expected * (1 + ratio) / 2
     if (this.rate.firing) {
       this.spent += this.amount
@@ -150,7 +152,7 @@ export class Spend {
     const season = expectation?.baseline === "days" ? expectation.expected / this.window : undefined
     const above = step.update(minute, this.amount, this.calls, season, this.jump.firing)
     if (!this.jump.firing) {
-      const jumped = above && this.isNews
+      const jumped = above && this.isNews(settings.news)
       const change = this.jump.update(minute, jumped, false, held)
       // What something else explains is not told later either, nor what is no news after all this time.
       if (above && (held || (!jumped && step.minutesSince >= 2 * this.window))) step.settle(step.rate)
@@ -224,7 +226,7 @@ export class Spend {
         samples: expectation?.samples ?? 0,
         median: Math.round(expected),
         spread: Math.round((expectation?.spread ?? 0) * this.hourly),
-        score: rounded((this.total - Math.max(...this.most) - (expectation?.expected ?? 0)) / this.spread),
+        score: rounded((this.broad - (expectation?.expected ?? 0)) / this.spread),
         threshold: settings?.sensitivity ?? 0
       }
     }

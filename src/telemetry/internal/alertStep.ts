@@ -150,7 +150,8 @@ export class Step {
     // As long as it looks like a jump, it does not become what is usual.
     if (this.sum < settings.threshold / 2 || this.lasted > slow) {
       const weight = 1 - Math.exp(-minutes / (this.season === undefined ? quick : slow))
-      this.level += weight * deviation
+      // The first minutes of a jump must not hide how high it is.
+      this.level += weight * Math.min(most * noise, deviation)
     }
     const clipped = Math.max(-most * noise, Math.min(most * noise, deviation))
     this.variance += (clipped * clipped - this.variance) / Math.min(this.blocks, noiseBlocks)
