@@ -39,11 +39,12 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Alerts } from "../core/internal/instrument.ts"
 import type * as Receipt from "../core/Receipt.ts"
@@ -416,13 +417,16 @@ export const replay = (
   return { alerts, history: engine.save() }
 }
 
+/** How long the end of a program waits for what hooks have not done yet. */
+const hookTimeout = Duration.seconds(5)
+
 /**
  * Does something with each alert, one after the other, for as long as the layer lives.
  *
  * **Details**
  *
  * What fails or dies is reported at `UnhandledLogLevel`, and the next alert comes. What takes long holds up nobody but itself: alerts wait,
- * and beyond `bufferSize` the oldest are dropped.
+ * and beyond `bufferSize` the oldest are dropped. When the layer is closed, it has 5 seconds for those that wait.
  *
  * **Example** (Stopping a feature that runs away)
  *
@@ -449,13 +453,21 @@ export const hook = <E, R>(
 ): Layer.Layer<never, never, SpendAlert | R> =>
   Layer.effectDiscard(Effect.gen(function*() {
     const service = yield* SpendAlert
-    const stream = yield* service.subscribe
-    yield* Effect.forkScoped(
+    const subscription = yield* Scope.make()
+    const stream = yield* Scope.provide(service.subscribe, subscription)
+    const fiber = yield* Effect.forkScoped(
       Stream.runForEach(stream, (alert) =>
         Effect.catchCause(
           Effect.suspend(() => f(alert)),
           (cause) => reportUnhandled("A hook of SpendAlert failed", cause)
         ))
+    )
+    // The last alerts are often those of what ends the program.
+    yield* Effect.addFinalizer((exit) =>
+      Effect.andThen(
+        Scope.close(subscription, exit),
+        Effect.timeoutOption(Effect.interruptible(Fiber.await(fiber)), hookTimeout)
+      )
     )
   }))
 

@@ -307,6 +307,33 @@ describe("SpendAlert", () => {
       }).pipe(Effect.provide(SpendAlert.log.pipe(Layer.provideMerge(SpendAlert.layer()), Layer.provide(layer))))
     })
 
+    it.effect("have what there is when the layer is closed, for five seconds", () =>
+      Effect.gen(function*() {
+        const seen: Array<string | undefined> = []
+        const hook = SpendAlert.hook((alert) =>
+          Effect.andThen(
+            alert.feature === "c" ? Effect.never : Effect.yieldNow,
+            Effect.sync(() => seen.push(alert.feature))
+          )
+        )
+        const scope = yield* Scope.make()
+        const context = yield* Layer.buildWithScope(hook.pipe(Layer.provideMerge(SpendAlert.layer())), scope)
+        yield* Effect.provideContext(
+          Effect.gen(function*() {
+            for (const feature of ["a", "b", "c", "d"]) {
+              for (let n = 0; n < 30; n++) yield* SpendAlert.observe(receiptOf({ at: 0, feature }), "same")
+            }
+          }),
+          context
+        )
+        const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+        yield* TestClock.adjust("4 seconds")
+        assert.isUndefined(closing.pollUnsafe())
+        yield* TestClock.adjust("1 second")
+        yield* Fiber.join(closing)
+        assert.deepStrictEqual(seen, ["a", "b"])
+      }))
+
     it.effect("that fail, die or throw are reported, and go on", () => {
       const { layer, lines } = logs()
       const seen: Array<string | undefined> = []

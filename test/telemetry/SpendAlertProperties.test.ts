@@ -10,7 +10,7 @@ import { Fingerprint } from "../../src/telemetry/internal/alertFingerprint.ts"
 import { Loops } from "../../src/telemetry/internal/alertLoops.ts"
 import { settingsOf } from "../../src/telemetry/internal/alertSettings.ts"
 import { quantile, robust, Slots } from "../../src/telemetry/internal/alertSlots.ts"
-import { calls, chance, day, hour, minute, receiptOf, start, usual } from "./support/traffic.ts"
+import { calls, chance, day, hour, minute, receiptOf, start, type Stream, usual } from "./support/traffic.ts"
 
 const engineOf = (options: Parameters<typeof settingsOf>[0] = {}) => {
   const alerts: Array<SpendAlert.Alert> = []
@@ -19,6 +19,12 @@ const engineOf = (options: Parameters<typeof settingsOf>[0] = {}) => {
 
 const isAlert = Schema.is(SpendAlert.Alert)
 const isHistory = Schema.is(SpendAlert.History)
+
+/** On the fifth day at noon there is more of everything. */
+const busier = (stream: Stream): Stream => ({
+  ...stream,
+  rate: (at) => stream.rate(at) * (at > start + 4 * day + 12 * hour ? 8 : 1)
+})
 
 const Recipe = Schema.Array(Schema.Struct({
   at: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: day })),
@@ -33,10 +39,7 @@ describe("SpendAlert, whatever comes in", () => {
   it("says the same of the same", { timeout: 30_000 }, () => {
     const run = () => {
       const { alerts, engine } = engineOf()
-      const busy = usual.map((stream) => ({
-        ...stream,
-        rate: (at: number) => stream.rate(at) * (at > start + 4 * day + 12 * hour ? 8 : 1)
-      }))
+      const busy = usual.map(busier)
       for (const { at, fingerprint, receipt } of calls(chance("same"), busy, start, start + 6 * day)) {
         engine.advance(at)
         engine.observe(receipt, fingerprint, at)
@@ -351,6 +354,9 @@ describe("SpendAlert, whatever comes in", () => {
       const random = chance("fingerprints")
       const many = new Set(Array.from({ length: 200_000 }, () => of(String(random.nextDoubleUnsafe()))))
       assert.isAtLeast(many.size, 199_999)
+      // Also where only every other character differs.
+      const sparse = new Set(Array.from({ length: 200_000 }, (_, n) => of(`x${n.toString(36).split("").join("x")}`)))
+      assert.isAtLeast(sparse.size, 199_999)
     })
 
     it("deviations are those of the usual test where there are many, and never more than can be", () => {

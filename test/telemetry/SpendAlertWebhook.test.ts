@@ -129,6 +129,7 @@ describe("SpendAlert.webhook", () => {
       // The next one goes out.
       yield* loop("other")
       assert.strictEqual(sent.length, 5)
+      yield* TestClock.adjust("20 seconds")
     }).pipe(
       Effect.provide(provided({}, layer, log)),
       Effect.provideService(References.UnhandledLogLevel, "Warn")

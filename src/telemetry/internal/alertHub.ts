@@ -135,9 +135,10 @@ export class Hub {
           }))
       ),
       (queue) =>
-        Effect.suspend(() => {
+        Effect.sync(() => {
           this.subscribers.delete(queue)
-          return Queue.shutdown(queue)
+          // What is there may still be read.
+          Queue.endUnsafe(queue)
         })
     ),
     Stream.fromQueue

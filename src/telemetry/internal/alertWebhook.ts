@@ -76,7 +76,7 @@ export const makeDeliver = (
       )
       const { status } = yield* send(request, () => new Undelivered({ reason: "it cannot be reached", again: true }))
       if (status < 200 || status >= 300) {
-        yield* new Undelivered({ reason: `it answered with status ${status}`, again: transient(status) })
+        return yield* new Undelivered({ reason: `it answered with status ${status}`, again: transient(status) })
       }
     }).pipe(
       Effect.scoped,
