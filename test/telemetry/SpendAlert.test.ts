@@ -218,6 +218,20 @@ describe("SpendAlert", () => {
         assert.include(keys, "SpendRate/search/gpt-5-mini")
       }).pipe(Effect.provide(SpendAlert.layer())), 30_000)
 
+    it.effect("a price is asked once a request, of those that have no cost", () => {
+      let asked = 0
+      const price = () => {
+        asked++
+        return Money.MicroUsd.make(5)
+      }
+      return Effect.gen(function*() {
+        yield* spend(2, 2, undefined)
+        assert.strictEqual(asked, 4)
+        yield* spend(2, 2, 10)
+        assert.strictEqual(asked, 4)
+      }).pipe(Effect.provide(SpendAlert.layer({ price })))
+    })
+
     it.effect("a price that throws costs the calls nothing, and is counted and reported", () => {
       const { layer, lines } = logs()
       return Effect.gen(function*() {

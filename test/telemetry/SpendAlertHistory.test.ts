@@ -125,6 +125,22 @@ describe("SpendAlert's history", () => {
     assert.notMatch(text, /acme|ada|s3cret|op_/)
   })
 
+  it("of more series than there is room for keeps those that have", () => {
+    const receipts = Array.from(
+      { length: 300 },
+      (_, n) => receiptOf({ at: start + n * minute, feature: `f${n % 5}`, model: `m${n % 3}`, cost: n })
+    )
+    const { history } = SpendAlert.replay(receipts)
+    const { history: small } = SpendAlert.replay([], { history, maxSeries: 2 })
+    assert.deepStrictEqual(
+      small.series.map(({ feature, model, scope }) => [scope, feature, model]).slice(3),
+      [["feature", "f0", undefined], ["model", "f0", "m0"], ["model", "f0", "m2"], ["feature", "f1", undefined]]
+    )
+    const overall = (known: SpendAlert.History) => known.series.find(({ scope }) => scope === "all")?.money?.values
+    assert.deepStrictEqual(overall(small)?.slice(0, 20), overall(history)?.slice(0, 20))
+    assert.isUndefined(small.series.find(({ feature, scope }) => feature === "_OTHER" && scope === "feature")?.money)
+  })
+
   it("of receipts with times that are none leaves them out", () => {
     const odd = [Number.NaN, Infinity, -Infinity].map((at) => receiptOf({ at, feature: "odd", cost: 5 }))
     const { history } = SpendAlert.replay([...odd, receiptOf({ at: start, feature: "search", cost: 5 })])

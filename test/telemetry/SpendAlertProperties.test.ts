@@ -105,6 +105,49 @@ describe("SpendAlert, whatever comes in", () => {
     }
   })
 
+  it("what stays is told once, and then is what is usual", { timeout: 30_000 }, () => {
+    const { alerts, engine } = engineOf()
+    const random = chance("stays")
+    const change = start + 5 * day + 12 * hour
+    for (let at = start; at < start + 9 * day; at += minute) {
+      engine.advance(at)
+      const later = at >= change
+      for (let call = 0; call < (later ? 20 : 4); call++) {
+        const tokens = Math.round((later ? 3_000 : 1_000) * (0.7 + 0.6 * random.nextDoubleUnsafe()))
+        const failed = random.nextDoubleUnsafe() < (later ? 0.3 : 0.01)
+        engine.observe(
+          receiptOf({ at, feature: "a", tokens, cost: tokens * 20, ...(failed ? { outcome: "Overloaded" } : {}) }),
+          `${at}/${call}`,
+          at
+        )
+      }
+    }
+    for (const tag of ["SpendRate", "SpendStep", "TokensPerCall", "ErrorRate"]) {
+      const told = alerts.filter(({ _tag }) => _tag === tag)
+      assert.deepStrictEqual(told.map(({ resolution }) => resolution), [undefined, "accepted"], tag)
+      const [begin, end] = told
+      assert.isAtMost((begin?.at ?? Infinity) - change, 15 * minute)
+      assert.strictEqual(end?.severity, begin?.severity)
+      assert.strictEqual(end?.beganAt, begin?.beganAt)
+    }
+  })
+
+  it("what is dearer on Mondays is told of two of them", { timeout: 30_000 }, () => {
+    const { alerts, engine } = engineOf()
+    for (let at = start + day; at < start + 29 * day; at += minute) {
+      engine.advance(at)
+      const monday = new Date(at).getUTCDay() === 1
+      for (let call = 0; call < (monday ? 20 : 5); call++) {
+        engine.observe(receiptOf({ at, feature: "a", cost: 30_000 }), undefined, at)
+      }
+    }
+    const weeks = alerts.flatMap(({ at, state, _tag }) =>
+      state === "firing" ? [`${_tag} ${Math.floor((at - start) / (7 * day))}`] : []
+    )
+    assert.includeMembers(["SpendRate 1", "SpendRate 2", "SpendStep 1", "SpendStep 2"], weeks)
+    assert.include(weeks, "SpendRate 1")
+  })
+
   it("the order of what happens at the same time makes no difference", { timeout: 30_000 }, () => {
     const of = (backwards: boolean) => {
       const random = chance("order")

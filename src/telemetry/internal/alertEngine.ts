@@ -59,9 +59,14 @@ export class Engine {
   constructor(settings: Settings, emit: Emit) {
     this.settings = settings
     this.tell = (alert) => {
-      if (alert.state === "firing") this.firing.set(alert.key, alert)
-      else this.firing.delete(alert.key)
-      emit(alert)
+      if (alert.state === "firing") {
+        this.firing.set(alert.key, alert)
+        return emit(alert)
+      }
+      // Whoever was told of the beginning is to be told of the end.
+      const severity = this.firing.get(alert.key)?.severity ?? alert.severity
+      this.firing.delete(alert.key)
+      emit({ ...alert, severity })
     }
     this.all = this.make({ scope: "all", feature: undefined, model: undefined }, 0)
     this.otherFeature = this.makeFeature(other, 0)
@@ -94,10 +99,11 @@ export class Engine {
 
   /** An operation is over. */
   observe(receipt: Receipt.Receipt, fingerprint: string | number | undefined, at: number): void {
+    const attempts = this.priced(receipt.attempts)
     const minute = this.minute ??= this.begin(at)
     this.now = Math.max(this.now, at)
     const feature = this.featureOf(receipt.attribution.feature, minute)
-    const { attempts, outcome } = receipt
+    const { outcome } = receipt
     feature.series.ended(outcome, minute)
     this.all.ended(outcome, minute)
     for (const attempt of attempts) {
@@ -109,6 +115,16 @@ export class Engine {
     if (fingerprint !== undefined && this.loops !== undefined && attempts.length > 0) {
       this.count(this.loops, this.settings.loop!, receipt, fingerprint, feature)
     }
+  }
+
+  /** With what each has cost, as far as that is known. */
+  private priced(attempts: ReadonlyArray<Receipt.Attempt>): ReadonlyArray<Receipt.Attempt> {
+    const { price } = this.settings
+    if (price === undefined) return attempts
+    return attempts.map((attempt) => {
+      const cost = attempt.cost ?? price(attempt)
+      return cost === undefined || cost === attempt.cost ? attempt : { ...attempt, cost }
+    })
   }
 
   private begin(at: number): number {
@@ -301,13 +317,17 @@ export class Engine {
     this.minute = minute
     this.now = at
     const fresh = Math.abs(at - history.at) <= jump * minuteMillis
-    for (const state of history.series) this.place(state, minute).load(state, minute, fresh)
+    for (const state of history.series) this.place(state, minute)?.load(state, minute, fresh)
   }
 
-  private place({ feature, model, scope }: SeriesState, minute: number): Series {
+  /** Where it belongs; nowhere, where there is no more room for it. */
+  private place({ feature, model, scope }: SeriesState, minute: number): Series | undefined {
     if (scope === "all") return this.all
     const place = this.featureOf(feature, minute)
-    return scope === "feature" ? place.series : this.leafOf(place, model ?? other, minute)
+    if (place === this.otherFeature && feature !== other) return undefined
+    if (scope === "feature") return place.series
+    const leaf = this.leafOf(place, model ?? other, minute)
+    return leaf === this.otherLeaf && model !== other ? undefined : leaf
   }
 }
 

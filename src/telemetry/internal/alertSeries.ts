@@ -52,7 +52,7 @@ export class Series {
     const { settings } = this
     const tokens = tokensOf(attempt.usage)
     if (settings.spendRate !== undefined || settings.spendStep !== undefined) {
-      const cost = attempt.cost ?? settings.price?.(attempt)
+      const { cost } = attempt
       if (cost !== undefined && cost >= 0 && cost < Infinity) this.spent("microUsd", cost, minute)
       else if (tokens !== undefined && tokens > 0) this.spent("tokens", tokens, minute)
     }

@@ -130,7 +130,8 @@ export class Spend {
     const score = (total - expected) / this.spread
     const hot = total - expected >= least && total >= ratio * expected && score >= settings.sensitivity &&
       this.called >= settings.minimumCalls && this.isNews(settings.news)
-    const cool = score < settings.sensitivity / 2 || total < expected * (1 + ratio) / 2
+    // Not by the spread, which yesterday's part of it would widen.
+    const cool = total - expected < least / 2 || total < expected * (1 + ratio) / 2
     if (this.rate.firing) {
       this.spent += this.amount
       this.expected += expected / this.window
