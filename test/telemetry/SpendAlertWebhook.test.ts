@@ -4,9 +4,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger, Redacted, References, Schema, Tracer } from "effect"
 import { SpendAlert } from "effect-bulwark/telemetry"
-import { HttpClient, HttpClientError, type HttpClientRequest, HttpClientResponse } from "effect/http"
+import { FetchHttpClient, HttpClient, HttpClientError, type HttpClientRequest, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import { createHmac } from "node:crypto"
+import { createServer, type IncomingHttpHeaders } from "node:http"
+import type { AddressInfo } from "node:net"
 import { receiptOf } from "./support/traffic.ts"
 
 const url = "https://hooks.example/services/T0/s3cret-path?token=s3cret-query"
@@ -197,6 +199,49 @@ describe("SpendAlert.webhook", () => {
       Effect.withTracer(tracer),
       Effect.provideService(References.UnhandledLogLevel, "Warn")
     )
+  })
+
+  it.live("reaches a real receiver by fetch, and is not sent elsewhere", () => {
+    const seen: Array<
+      { readonly path: string | undefined; readonly headers: IncomingHttpHeaders; readonly body: string }
+    > = []
+    const server = createServer((request, response) => {
+      const chunks: Array<Buffer> = []
+      request.on("data", (chunk: Buffer) => chunks.push(chunk))
+      request.on("end", () => {
+        seen.push({ path: request.url, headers: request.headers, body: Buffer.concat(chunks).toString() })
+        response.writeHead(seen.length === 1 ? 204 : 307, { location: "/elsewhere" }).end()
+      })
+    })
+    const listening = Effect.acquireRelease(
+      Effect.callback<number>((resume) => {
+        server.listen(0, "127.0.0.1", () => resume(Effect.succeed((server.address() as AddressInfo).port)))
+      }),
+      () =>
+        Effect.callback<void>((resume) => {
+          server.closeAllConnections()
+          server.close(() => resume(Effect.void))
+        })
+    )
+    return Effect.gen(function*() {
+      const port = yield* listening
+      // The end of the layer waits for what is still to be sent.
+      yield* Effect.andThen(loop("one"), loop("two")).pipe(
+        Effect.provide(provided(
+          { url: `http://127.0.0.1:${port}/alerts`, secret: Redacted.make("k3y"), retries: 0 },
+          FetchHttpClient.layer
+        ))
+      )
+      assert.deepStrictEqual(seen.map(({ path }) => path), ["/alerts", "/alerts"])
+      for (const { body, headers } of seen) {
+        const text = `${String(headers["x-bulwark-timestamp"])}.${body}`
+        assert.strictEqual(
+          headers["x-bulwark-signature"],
+          `sha256=${createHmac("sha256", "k3y").update(text).digest("hex")}`
+        )
+        yield* Schema.decodeEffect(Schema.fromJsonString(SpendAlert.Alert))(body)
+      }
+    })
   })
 
   it.each([

@@ -153,7 +153,7 @@ export interface ErrorRateOptions {
 export interface LoopOptions {
   /** How many times in the window are too many. Default: 30. */
   readonly times?: number | undefined
-  /** Default: 10 minutes. */
+  /** The time in which they are counted. Default: 10 minutes. */
   readonly window?: Duration.Input | undefined
   /** What the calls must have cost at least, where that is known, in micro-dollars. Default: 0. */
   readonly minimumCost?: Money.MicroUsd | undefined
@@ -172,10 +172,15 @@ export interface Options {
   readonly window?: Duration.Input | undefined
   /** How many pairs of feature and model, and how many features, are told apart. The others are one: `_OTHER`. Default: 200. */
   readonly maxSeries?: number | undefined
+  /** Of more that is spent than is usual at this time of the day. `false`: not watched. */
   readonly spendRate?: SpendRateOptions | false | undefined
+  /** Of spending that has jumped. `false`: not watched. */
   readonly spendStep?: SpendStepOptions | false | undefined
+  /** Of calls that take more tokens than they used to. `false`: not watched. */
   readonly tokensPerCall?: TokensPerCallOptions | false | undefined
+  /** Of more calls that fail than usual. `false`: not watched. */
   readonly errorRate?: ErrorRateOptions | false | undefined
+  /** Of the same that is asked again and again. `false`: not watched. */
   readonly loop?: LoopOptions | false | undefined
   /** How long things must be as before until an alert is over. Default: 10 minutes. */
   readonly resolveAfter?: Duration.Input | undefined
