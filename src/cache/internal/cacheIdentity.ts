@@ -5,9 +5,9 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Call, Request } from "../../core/Call.ts"
 import { digest } from "../../core/internal/digest.ts"
+import { targetOf } from "../../core/internal/target.ts"
 import * as Plan from "../../core/Plan.ts"
 import { MinimumQuality } from "../../policies/internal/cascade.ts"
-import { askedOf } from "../../policies/internal/sharedKey.ts"
 import { type Scope, scopeParts, tagNames, textOf } from "../CacheKey.ts"
 import type { Engine } from "./cacheEngine.ts"
 import type { Settings } from "./cacheSettings.ts"
@@ -107,7 +107,7 @@ const prepared = (call: Call, models: ReadonlyArray<string>): Effect.Effect<Read
   const events = call.recorder.events.length
   return Effect.map(
     Effect.forEach(models, (model) => {
-      const target = askedOf(model)
+      const target = targetOf(model)
       return target === undefined
         ? Effect.succeed(undefined)
         : Effect.map(

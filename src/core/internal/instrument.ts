@@ -5,12 +5,10 @@
  * is told must not throw, and does nothing that takes time.
  */
 import * as Context from "effect/Context"
-import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type * as Tracer from "effect/Tracer"
 import type { Attribution } from "../Attribution.ts"
 import type { Request, Target } from "../Call.ts"
-import type * as Money from "../Money.ts"
 import type * as Part from "../Part.ts"
 import type { Plan } from "../Plan.ts"
 import type * as Receipt from "../Receipt.ts"
@@ -42,7 +40,8 @@ export type Note =
     readonly _tag: "Reserved" | "Settled"
     readonly provider: string
     readonly model: string
-    readonly cost: Money.MicroUsd
+    /** In micro-dollars, where the price is known. */
+    readonly cost: number | undefined
     readonly tokens: number
     readonly estimated: boolean
   }
@@ -80,9 +79,9 @@ export interface OperationWatch {
   /** A decision, at a moment in milliseconds; `to` is where it leads. */
   readonly decided: (event: Receipt.Event, to: Target | undefined) => void
   readonly noted: (note: Note) => void
-  /** It takes part in requests that another operation began. */
-  readonly joined: (other: OperationWatch) => void
-  /** The exit is that of the operation, where it has one. */
+  /** It takes part in requests that another operation began, whose span this is. */
+  readonly joined: (other: Tracer.AnySpan | undefined) => void
+  /** It is over, with this error, where it has failed, or with this answer, where it was asked for as a whole. */
   readonly closed: (
     receipt: Receipt.Receipt,
     error: unknown,
@@ -109,12 +108,51 @@ export const Live = place("live")
 /** What is out of the ordinary. */
 export const Alerts = place("alerts")
 
-/** Whoever watches what a fiber does. */
-export const watching = (fiber: Fiber.Fiber<unknown, unknown>): ReadonlyArray<Instrument> | undefined => {
+/** Has an operation watched by whoever watches what a fiber does. */
+export const watch = (fiber: Fiber.Fiber<unknown, unknown>, begun: Begun): OperationWatch | undefined => {
   const telemetry = fiber.getRef(Telemetry)
   const live = fiber.getRef(Live)
   const alerts = fiber.getRef(Alerts)
-  return telemetry === undefined && live === undefined && alerts === undefined
-    ? undefined
-    : [telemetry, live, alerts].filter((instrument) => instrument !== undefined)
+  if (telemetry === undefined && live === undefined && alerts === undefined) return undefined
+  const watches = [telemetry, live, alerts]
+    .map((instrument) => instrument?.operation(begun, fiber))
+    .filter((watch) => watch !== undefined)
+  return watches.length <= 1 ? watches[0] : together(watches)
 }
+
+const together = (watches: ReadonlyArray<OperationWatch>): OperationWatch => ({
+  span: watches.find(({ span }) => span !== undefined)?.span,
+  attempt: (record, request) => {
+    const attempts = watches
+      .map((watch) => watch.attempt(record, request))
+      .filter((attempt) => attempt !== undefined)
+    return attempts.length <= 1 ? attempts[0] : {
+      span: attempts.find(({ span }) => span !== undefined)?.span,
+      propagates: attempts.some(({ propagates }) => propagates),
+      arrived: (parts, first) => {
+        for (const attempt of attempts) attempt.arrived(parts, first)
+      },
+      ended: (error) => {
+        for (const attempt of attempts) attempt.ended(error)
+      }
+    }
+  },
+  decided: (event, to) => {
+    for (const watch of watches) watch.decided(event, to)
+  },
+  noted: (note) => {
+    for (const watch of watches) watch.noted(note)
+  },
+  joined: (other) => {
+    for (const watch of watches) watch.joined(other)
+  },
+  closed: (receipt, error, answer) => {
+    for (const watch of watches) watch.closed(receipt, error, answer)
+  }
+})
+
+/** Whether the provider that is asked is told of the trace: set around one request. */
+export const Propagates: Context.Reference<boolean> = Context.Reference<boolean>(
+  "effect-bulwark/core/Instrument/Propagates",
+  { defaultValue: () => false }
+)
