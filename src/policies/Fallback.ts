@@ -92,7 +92,7 @@ export const orElse: {
               // What is left of `E` when nothing in it fails over; TypeScript cannot see it through the table.
               return Effect.fail(error as LlmError.ExcludeFailsOver<E>)
             }
-            return next(that, call, error._tag)
+            return next(self, that, call, error._tag)
           }
         )
     })
@@ -101,12 +101,13 @@ export const orElse: {
 
 /** Goes on to the next candidate, where there is time for it. */
 const next = <E, R>(
+  self: Llm.Any,
   that: Llm.Llm<E, R>,
   call: Call,
   reason: string
 ): Effect.Effect<Opened.Opened, E, R | Scope.Scope> => {
   if (isLate(call)) return Effect.never
-  call.recorder.event("fallback", reason, undefined, Plan.first(that.plan))
+  call.recorder.event("fallback", reason, undefined, Plan.first(that.plan), Plan.first(self.plan))
   return that.open(call)
 }
 
@@ -181,7 +182,7 @@ export const orElseOn: {
           (error): Effect.Effect<Opened.Opened, Unnamed<E, Tag> | E2, R2 | Scope.Scope> => {
             const tag = LlmError.tagOf(error)
             return tag !== undefined && named.has(tag)
-              ? next(that, call, tag)
+              ? next(self, that, call, tag)
               // What is left of `E` when none of the tags fits.
               : Effect.fail(error as Unnamed<E, Tag>)
           }
@@ -287,7 +288,13 @@ const oneOf = <E, R>(
       const all = [...failures, ...failuresOf(error)]
       if (remaining === 0) return Effect.fail(exhausted(call, all))
       if (isLate(call)) return Effect.never
-      call.recorder.event("fallback", error._tag, undefined, Plan.first(candidates[index + 1]!.plan))
+      call.recorder.event(
+        "fallback",
+        error._tag,
+        undefined,
+        Plan.first(candidates[index + 1]!.plan),
+        Plan.first(candidates[index]!.plan)
+      )
       return oneOf(candidates, call, index + 1, all)
     }
   )

@@ -60,6 +60,16 @@ export type Note =
   /** How many calls wait at a limiter. */
   | { readonly _tag: "Queue"; readonly limiter: string; readonly interactive: number; readonly batch: number }
 
+/** How an operation has ended, as far as its receipt does not say. */
+export interface Ending {
+  /** What it has failed with, where it has. */
+  readonly error: unknown
+  /** The model that was asked and whose answer it was, where there is one. */
+  readonly served: Target | undefined
+  /** The answer, where it was asked for as a whole. */
+  readonly answer: ReadonlyArray<Part.AnswerPart> | undefined
+}
+
 /** Watches one request to a provider. */
 export interface AttemptWatch {
   /** The span of the request, under which whatever is sent hangs. */
@@ -76,17 +86,13 @@ export interface OperationWatch {
   /** The span of the operation, under which whatever runs within it hangs. */
   readonly span: Tracer.AnySpan | undefined
   readonly attempt: (record: AttemptRecord, request: Request) => AttemptWatch | undefined
-  /** A decision, at a moment in milliseconds; `to` is where it leads. */
-  readonly decided: (event: Receipt.Event, to: Target | undefined) => void
+  /** A decision; `to` is the model that it leads to and `from` the one that it leaves, where it leads from one to another. */
+  readonly decided: (event: Receipt.Event, to: Target | undefined, from: Target | undefined) => void
   readonly noted: (note: Note) => void
   /** It takes part in requests that another operation began, whose span this is. */
   readonly joined: (other: Tracer.AnySpan | undefined) => void
-  /** It is over, with this error, where it has failed, or with this answer, where it was asked for as a whole. */
-  readonly closed: (
-    receipt: Receipt.Receipt,
-    error: unknown,
-    answer: ReadonlyArray<Part.AnswerPart> | undefined
-  ) => void
+  /** It is over. */
+  readonly closed: (receipt: Receipt.Receipt, ending: Ending) => void
 }
 
 export interface Instrument {
@@ -137,8 +143,8 @@ const together = (watches: ReadonlyArray<OperationWatch>): OperationWatch => ({
       }
     }
   },
-  decided: (event, to) => {
-    for (const watch of watches) watch.decided(event, to)
+  decided: (event, to, from) => {
+    for (const watch of watches) watch.decided(event, to, from)
   },
   noted: (note) => {
     for (const watch of watches) watch.noted(note)
@@ -146,8 +152,8 @@ const together = (watches: ReadonlyArray<OperationWatch>): OperationWatch => ({
   joined: (other) => {
     for (const watch of watches) watch.joined(other)
   },
-  closed: (receipt, error, answer) => {
-    for (const watch of watches) watch.closed(receipt, error, answer)
+  closed: (receipt, ending) => {
+    for (const watch of watches) watch.closed(receipt, ending)
   }
 })
 

@@ -5,6 +5,7 @@
 import type * as Response from "effect/ai/Response"
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
 import type { Attribution } from "../Attribution.ts"
@@ -164,6 +165,7 @@ export class Recorder {
   private own: AttemptRecord | undefined = undefined
   private ownDegraded = false
   private closed: Receipt.Receipt | undefined = undefined
+  private isQuiet = false
   /** Whoever is told of the operation as it happens. */
   readonly watch: OperationWatch | undefined
   private readonly parent: Recorder | undefined
@@ -288,8 +290,9 @@ export class Recorder {
     }
   }
 
-  /** Takes note of a decision; `to` is the model that it leads to, where it leads to another one. */
-  event(type: Receipt.Event["type"], reason: string, delayMillis?: number, to?: Target): void {
+  /** Takes note of a decision; `to` and `from` are models, where it leads from one to another. */
+  event(type: Receipt.Event["type"], reason: string, delayMillis?: number, to?: Target, from?: Target): void {
+    if (this.root.isQuiet) return
     // Whoever goes on after an answer that would not do has no answer yet.
     if (type === "retry" || type === "fallback" || type === "escalate" || type === "degraded") this.serving = undefined
     const event: Receipt.Event = {
@@ -300,7 +303,21 @@ export class Recorder {
       ...(delayMillis === undefined ? undefined : { delayMillis })
     }
     this.events.push(event)
-    this.watch?.decided(event, to)
+    this.watch?.decided(event, to, from)
+  }
+
+  /** Tries something out: what is decided meanwhile is no decision of the call. */
+  trying<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    const { root } = this
+    return Effect.ensuring(
+      Effect.suspend(() => {
+        root.isQuiet = true
+        return effect
+      }),
+      Effect.sync(() => {
+        root.isQuiet = false
+      })
+    )
   }
 
   /** Tells whoever watches what stands on no receipt. */
@@ -349,7 +366,11 @@ export class Recorder {
         totalMillis: now - this.startedAt
       }
     }
-    this.watch?.closed(this.closed, error, answer)
+    this.watch?.closed(this.closed, {
+      error,
+      answer,
+      served: serving === undefined ? undefined : { provider: serving.provider, model: serving.model }
+    })
     return this.closed
   }
 

@@ -207,7 +207,13 @@ const tierOf = <E, R>(
   const remaining = tiers.length - index - 1
   const escalate = (reason: string, all: ReadonlyArray<LlmError.CandidateFailure>): Result => {
     if (isLate(call)) return Effect.never
-    call.recorder.event("escalate", reason, undefined, Plan.first(tiers[index + 1]!.plan))
+    call.recorder.event(
+      "escalate",
+      reason,
+      undefined,
+      Plan.first(tiers[index + 1]!.plan),
+      Plan.first(tiers[index]!.plan)
+    )
     return tierOf(tiers, call, judge, index + 1, all)
   }
   const opened = remaining === 0 ? open(call, 0) : Effect.flatMap(
