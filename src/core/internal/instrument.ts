@@ -11,6 +11,7 @@ import type { Attribution } from "../Attribution.ts"
 import type { Request, Target } from "../Call.ts"
 import type * as Part from "../Part.ts"
 import type { Plan } from "../Plan.ts"
+import type { PromptReference } from "../PromptReference.ts"
 import type * as Receipt from "../Receipt.ts"
 import type { AttemptRecord } from "./recorder.ts"
 
@@ -31,6 +32,8 @@ export interface Begun {
 export type Note =
   /** A cache has said what it does for the call. */
   | { readonly _tag: "Cache"; readonly result: Receipt.CacheResult }
+  /** A version of a prompt is what is asked. */
+  | { readonly _tag: "Prompt"; readonly prompt: PromptReference }
   /** A circuit has changed its state, and the call was the occasion. */
   | { readonly _tag: "Circuit"; readonly circuit: string; readonly from: string; readonly to: string }
   /** One of two requests of a race has answered first; `second` where that is the one that was sent later. */
@@ -68,6 +71,8 @@ export interface Ending {
   readonly served: Target | undefined
   /** The answer, where it was asked for as a whole. */
   readonly answer: ReadonlyArray<Part.AnswerPart> | undefined
+  /** The text of it that has arrived. */
+  readonly text: () => string
 }
 
 /** Watches one request to a provider. */
