@@ -8,12 +8,12 @@ import * as Context from "effect/Context"
 import type * as Fiber from "effect/Fiber"
 import type * as Tracer from "effect/Tracer"
 import type { Attribution } from "../Attribution.ts"
-import type { Request, Target } from "../Call.ts"
 import type * as Part from "../Part.ts"
 import type { Plan } from "../Plan.ts"
 import type { PromptReference } from "../PromptReference.ts"
 import type * as Receipt from "../Receipt.ts"
-import type { AttemptRecord } from "./recorder.ts"
+import type { Usage } from "../Usage.ts"
+import type { Request, Target } from "./request.ts"
 
 /** An operation that begins. */
 export interface Begun {
@@ -75,6 +75,21 @@ export interface Ending {
   readonly text: () => string
 }
 
+/** One request to a provider, as far as it has got: it changes until it has ended. */
+export interface Attempted {
+  readonly provider: string
+  readonly model: string
+  /** In milliseconds since 1970. */
+  readonly startedAt: number
+  readonly firstPartAt: number | undefined
+  /** The model that says it answered. */
+  readonly servedModel: string | undefined
+  /** How it has ended, as receipts name it. */
+  readonly outcome: string | undefined
+  readonly usage: Usage | undefined
+  readonly finishReason: string | undefined
+}
+
 /** Watches one request to a provider. */
 export interface AttemptWatch {
   /** The span of the request, under which whatever is sent hangs. */
@@ -90,7 +105,7 @@ export interface AttemptWatch {
 export interface OperationWatch {
   /** The span of the operation, under which whatever runs within it hangs. */
   readonly span: Tracer.AnySpan | undefined
-  readonly attempt: (record: AttemptRecord, request: Request) => AttemptWatch | undefined
+  readonly attempt: (attempted: Attempted, request: Request) => AttemptWatch | undefined
   /** A decision; `to` is the model that it leads to and `from` the one that it leaves, where it leads from one to another. */
   readonly decided: (event: Receipt.Event, to: Target | undefined, from: Target | undefined) => void
   readonly noted: (note: Note) => void

@@ -5,8 +5,7 @@
 import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import type { Target } from "../../core/Call.ts"
-import type { AttemptWatch, Begun, Ending, Note } from "../../core/internal/instrument.ts"
-import type { AttemptRecord } from "../../core/internal/recorder.ts"
+import type { Attempted, AttemptWatch, Begun, Ending, Note } from "../../core/internal/instrument.ts"
 import type * as Money from "../../core/Money.ts"
 import * as Plan from "../../core/Plan.ts"
 import type * as Receipt from "../../core/Receipt.ts"
@@ -84,7 +83,7 @@ export class OperationMeter {
     all.meters.inFlight.modify(context, 1)
   }
 
-  attempt(record: AttemptRecord): Omit<AttemptWatch, "span" | "propagates"> {
+  attempt(record: Attempted): Omit<AttemptWatch, "span" | "propagates"> {
     const { all, context } = this
     const { meters } = all
     const model = all.model(record.model)

@@ -5,8 +5,7 @@ import type * as Fiber from "effect/Fiber"
 import type * as Tracer from "effect/Tracer"
 import type { Attribution } from "../../core/Attribution.ts"
 import type { Request, Target } from "../../core/Call.ts"
-import type { AttemptWatch, Begun, Ending, Note } from "../../core/internal/instrument.ts"
-import type { AttemptRecord } from "../../core/internal/recorder.ts"
+import type { Attempted, AttemptWatch, Begun, Ending, Note } from "../../core/internal/instrument.ts"
 import * as Plan from "../../core/Plan.ts"
 import type * as Receipt from "../../core/Receipt.ts"
 import * as Usage from "../../core/Usage.ts"
@@ -42,7 +41,7 @@ export class OperationSpan {
   private readonly begun: Begun
   private readonly options: SpanOptions
   private attempts = 0
-  private asked: AttemptRecord | undefined = undefined
+  private asked: Attempted | undefined = undefined
 
   constructor(spans: Spans, begun: Begun, fiber: Fiber.Fiber<unknown, unknown>, options: SpanOptions) {
     const { attribution, id, mode, plan, refresh, request } = begun
@@ -69,7 +68,7 @@ export class OperationSpan {
     this.span.event(name, this.spans.now(), values)
   }
 
-  attempt(record: AttemptRecord, request: Request): AttemptWatch {
+  attempt(record: Attempted, request: Request): AttemptWatch {
     const target: Target = record
     const span = this.spans.below(this.span, `attempt ${label(target)}`, "client")
     this.attempts++
@@ -98,7 +97,7 @@ export class OperationSpan {
   }
 
   /** What is known of a request when it is over. */
-  private describe(span: Tracer.Span, record: AttemptRecord): void {
+  private describe(span: Tracer.Span, record: Attempted): void {
     const { finishReason, firstPartAt, servedModel, startedAt, usage } = record
     const outcome = record.outcome ?? "interrupted"
     put(span, attributes.outcome, outcomeLabel(outcome))
