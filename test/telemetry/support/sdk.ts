@@ -1,0 +1,75 @@
+/**
+ * OpenTelemetry's own SDK, set up as applications do it under Effect: its exporters for traces, in batches or one by one, and for
+ * metrics a periodic reader over an exporter that is made of its own serializers.
+ */
+import * as NodeSdk from "@effect/opentelemetry/NodeSdk"
+import type * as Resource from "@effect/opentelemetry/Resource"
+import { OTLPTraceExporter as JsonTraceExporter } from "@opentelemetry/exporter-trace-otlp-http"
+import { OTLPTraceExporter as ProtobufTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto"
+import { JsonMetricsSerializer, ProtobufMetricsSerializer } from "@opentelemetry/otlp-transformer"
+import {
+  AggregationTemporality,
+  PeriodicExportingMetricReader,
+  type PushMetricExporter,
+  type ResourceMetrics
+} from "@opentelemetry/sdk-metrics"
+import { BatchSpanProcessor, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-base"
+import type * as Layer from "effect/Layer"
+
+export type Format = "json" | "protobuf"
+
+const contentTypes = { json: "application/json", protobuf: "application/x-protobuf" } as const
+
+/** Sends metrics to a receiver. */
+export const metricExporter = (url: string, format: Format): PushMetricExporter => {
+  const running = new Set<Promise<void>>()
+  const serializer = format === "json" ? JsonMetricsSerializer : ProtobufMetricsSerializer
+  const send = async (metrics: ResourceMetrics): Promise<void> => {
+    // The serializers come with an SDK of their own, of the same shape: to the compiler its enums are others.
+    const body = serializer.serializeRequest(
+      metrics as unknown as Parameters<typeof serializer.serializeRequest>[0]
+    )
+    if (body === undefined) throw new TypeError("the metrics cannot be serialized")
+    const response = await fetch(`${url}/v1/metrics`, {
+      method: "POST",
+      headers: { "content-type": contentTypes[format] },
+      body: new Uint8Array(body)
+    })
+    await response.arrayBuffer()
+    if (!response.ok) throw new Error(`the receiver answers ${response.status}`)
+  }
+  return {
+    export: (metrics, done) => {
+      const sending = send(metrics).then(
+        () => done({ code: 0 }),
+        (error: Error) => done({ code: 1, error })
+      )
+      running.add(sending)
+      void sending.finally(() => running.delete(sending))
+    },
+    selectAggregationTemporality: () => AggregationTemporality.CUMULATIVE,
+    forceFlush: async () => void await Promise.all(running),
+    shutdown: async () => void await Promise.all(running)
+  }
+}
+
+export interface Options {
+  readonly url: string
+  readonly format: Format
+  readonly processor: "batch" | "simple"
+}
+
+/** The SDK, sending all to one receiver. What it holds is sent when the layer is closed. */
+export const layer = ({ format, processor, url }: Options): Layer.Layer<Resource.Resource> =>
+  NodeSdk.layer(() => {
+    const Exporter = format === "json" ? JsonTraceExporter : ProtobufTraceExporter
+    const exporter = new Exporter({ url: `${url}/v1/traces` })
+    return {
+      resource: { serviceName: "shop", serviceVersion: "1.2.3" },
+      spanProcessor: processor === "batch" ? new BatchSpanProcessor(exporter) : new SimpleSpanProcessor(exporter),
+      metricReader: new PeriodicExportingMetricReader({
+        exporter: metricExporter(url, format),
+        exportIntervalMillis: 3_600_000
+      })
+    }
+  })
