@@ -10,6 +10,7 @@
  */
 import * as Call from "./Call.ts"
 import * as Audit from "./internal/audit.ts"
+import { targetOf } from "./internal/target.ts"
 
 /**
  * One node of a plan.
@@ -116,6 +117,33 @@ export const worstCase = (plan: Plan): number => {
  */
 export const models = (plan: Plan): ReadonlyArray<string> =>
   plan.policy === "model" ? [plan.detail] : plan.children.flatMap(models)
+
+/**
+ * The model of a plan that is asked first, where it has one.
+ *
+ * **Example** (Who is asked first)
+ *
+ * ```ts
+ * import { Plan } from "effect-bulwark"
+ *
+ * const plan = Plan.policy("orElse", {
+ *   children: [Plan.model("openai", "gpt-5-mini"), Plan.model("anthropic", "claude-haiku-4-5")]
+ * })
+ *
+ * Plan.first(plan) // => { provider: "openai", model: "gpt-5-mini" }
+ * ```
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const first = (plan: Plan): Call.Target | undefined => {
+  if (plan.policy === "model") return targetOf(plan.detail)
+  for (const child of plan.children) {
+    const found = first(child)
+    if (found !== undefined) return found
+  }
+  return undefined
+}
 
 /**
  * A warning of {@link audit}.

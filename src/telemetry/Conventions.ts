@@ -73,7 +73,10 @@ export interface EventDefinition {
 export interface MetricDefinition {
   readonly name: string
   readonly type: "counter" | "gauge" | "histogram"
-  /** As UCUM writes it. */
+  /**
+   * As UCUM writes it. What UCUM does not know is in braces, which adds nothing to the name that Prometheus makes of a metric that it
+   * receives over OTLP.
+   */
   readonly unit: string
   /** The keys of its attributes, which Prometheus calls labels. */
   readonly labels: ReadonlyArray<string>
@@ -459,7 +462,7 @@ export const metrics = {
   requestCost: metric(
     "llm_request_cost_dollars",
     "histogram",
-    "USD",
+    "{USD}",
     ["model"],
     "What one request to a provider cost, where that is known.",
     { byFeature: true, buckets: dollars }
@@ -496,7 +499,7 @@ export const metrics = {
   circuitState: metric(
     "llm_circuit_state",
     "gauge",
-    "1",
+    "{state}",
     ["circuit"],
     "The state of a circuit, as this process has last seen it: 0 closed, 1 half open, 2 open."
   ),
@@ -512,14 +515,17 @@ export const metrics = {
     "gauge",
     "1",
     ["scope", "resource", "window"],
-    "How far a limit is used up, reservations among it: 1 is all of it. Of limits that all calls share, or all of a feature."
+    "How far a limit is used up, reservations among it: 1 is all of it. Of limits that all calls share, and, where features are asked " +
+      "for, of those of a feature.",
+    { byFeature: true }
   ),
   budgetRemaining: metric(
     "llm_budget_remaining",
     "gauge",
-    "1",
+    "{amount}",
     ["scope", "resource", "window"],
-    "What is left of a limit: dollars (`usd`), tokens or requests, as `resource` says."
+    "What is left of a limit: dollars (`usd`), tokens or requests, as `resource` says.",
+    { byFeature: true }
   ),
   budgetRefusals: metric(
     "llm_budget_refusals_total",
@@ -545,7 +551,7 @@ export const metrics = {
   cacheSavedCost: metric(
     "llm_cache_saved_dollars_total",
     "counter",
-    "USD",
+    "{USD}",
     ["model"],
     "What answers from a cache had cost when a model gave them."
   ),
