@@ -81,16 +81,21 @@ export class NotReceived extends Schema.TaggedError<NotReceived>()("NotReceived"
   }
 }
 
+/** Reads bytes of protobuf: `skipType` is what it does with a field that the schema does not know. */
+interface Reader {
+  skipType: (wireType: number) => Reader
+}
+
 /** A type of the official schema, as protobufjs generates it: its declarations say no more than that there is a root. */
 interface MessageType {
-  readonly decode: (bytes: Uint8Array) => object
-  readonly encode: (message: object) => { readonly finish: () => Uint8Array }
+  readonly decode: (reader: Reader) => object
   readonly toObject: (message: object, options: object) => unknown
 }
 
-const { opentelemetry } = createRequire(import.meta.url)(
-  "@opentelemetry/otlp-transformer/build/src/generated/root.js"
-) as {
+const load = createRequire(import.meta.url)
+const generated = "@opentelemetry/otlp-transformer/build/src/generated/root.js"
+
+const { opentelemetry } = load(generated) as {
   readonly opentelemetry: {
     readonly proto: {
       readonly collector: {
@@ -100,6 +105,11 @@ const { opentelemetry } = createRequire(import.meta.url)(
       }
     }
   }
+}
+
+/** The one that the generated schema itself has. */
+const { Reader } = createRequire(load.resolve(generated))("protobufjs/minimal") as {
+  readonly Reader: { readonly create: (bytes: Uint8Array) => Reader }
 }
 
 const { logs, metrics, trace } = opentelemetry.proto.collector
@@ -128,13 +138,11 @@ const withHex = (value: unknown): unknown => {
 /** Protobuf, as the protocol's JSON. Throws where the schema does not know something. */
 export const jsonOfProtobuf = (signal: Signal, bytes: Uint8Array): unknown => {
   const type = types[signal]
-  const message = type.decode(bytes)
-  // What the schema does not know is passed over as it is read, so it is missing when what was read is written again.
-  const known = type.encode(message).finish().length
-  if (known !== bytes.length) {
-    throw new TypeError(`${signal}: of ${bytes.length} bytes the schema knows ${known}`)
+  const reader = Reader.create(bytes)
+  reader.skipType = (wireType) => {
+    throw new TypeError(`a field, of wire type ${wireType}, that the schema does not know`)
   }
-  return withHex(type.toObject(message, { longs: String, bytes: String, json: true }))
+  return withHex(type.toObject(type.decode(reader), { longs: String, bytes: String, json: true }))
 }
 
 const signals: { readonly [path: string]: Signal } = {

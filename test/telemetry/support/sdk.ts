@@ -14,7 +14,10 @@ import {
   type ResourceMetrics
 } from "@opentelemetry/sdk-metrics"
 import { BatchSpanProcessor, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-base"
-import type * as Layer from "effect/Layer"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as OtlpExporter from "effect/observability/OtlpExporter"
 
 export type Format = "json" | "protobuf"
 
@@ -57,19 +60,33 @@ export interface Options {
   readonly url: string
   readonly format: Format
   readonly processor: "batch" | "simple"
+  readonly shutdownTimeout?: Duration.Input
 }
 
-/** The SDK, sending all to one receiver. What it holds is sent when the layer is closed. */
-export const layer = ({ format, processor, url }: Options): Layer.Layer<Resource.Resource> =>
-  NodeSdk.layer(() => {
+/** The SDK, sending all to one receiver. What it holds is sent when it is told to flush, as Effect's own exporters are, or is closed. */
+export const layer = (
+  { format, processor, shutdownTimeout, url }: Options
+): Layer.Layer<Resource.Resource | OtlpExporter.Flusher> =>
+  Layer.unwrap(Effect.sync(() => {
     const Exporter = format === "json" ? JsonTraceExporter : ProtobufTraceExporter
     const exporter = new Exporter({ url: `${url}/v1/traces` })
-    return {
-      resource: { serviceName: "shop", serviceVersion: "1.2.3" },
-      spanProcessor: processor === "batch" ? new BatchSpanProcessor(exporter) : new SimpleSpanProcessor(exporter),
-      metricReader: new PeriodicExportingMetricReader({
-        exporter: metricExporter(url, format),
-        exportIntervalMillis: 3_600_000
+    const spanProcessor = processor === "batch" ? new BatchSpanProcessor(exporter) : new SimpleSpanProcessor(exporter)
+    const metricReader = new PeriodicExportingMetricReader({
+      exporter: metricExporter(url, format),
+      exportIntervalMillis: 3_600_000
+    })
+    return Layer.merge(
+      NodeSdk.layer(() => ({
+        resource: { serviceName: "shop", serviceVersion: "1.2.3" },
+        spanProcessor,
+        metricReader,
+        shutdownTimeout
+      })),
+      Layer.succeed(OtlpExporter.Flusher, {
+        flush: Effect.promise(async () => {
+          await Promise.all([spanProcessor.forceFlush(), metricReader.forceFlush()])
+        }),
+        register: () => Effect.void
       })
-    }
-  })
+    )
+  }))
