@@ -216,7 +216,12 @@ export const attributes = {
     ["operation"],
     "The answer, as JSON. Only where content is captured."
   ),
-  promptName: attribute("gen_ai.prompt.name", "string", ["operation"], "The prompt of a registry that was used."),
+  promptName: attribute(
+    "gen_ai.prompt.name",
+    "string",
+    ["operation", "event"],
+    "The prompt of a registry that was used."
+  ),
   errorType: attribute(
     "error.type",
     "string",
@@ -268,7 +273,7 @@ export const attributes = {
     ["operation"],
     "What a cache spared, in micro-dollars, where the cost of the answer was known."
   ),
-  promptVersion: attribute("bulwark.prompt.version", "int", ["operation"], "The version of the prompt."),
+  promptVersion: attribute("bulwark.prompt.version", "int", ["operation", "event"], "The version of the prompt."),
   promptHash: attribute("bulwark.prompt.hash", "string", ["operation"], "The hash of that version."),
   feature: attribute("bulwark.feature", "string", ["operation"], "The feature that the call was made for."),
   tenant: attribute("bulwark.tenant", "string", ["operation"], "The tenant. Only where it is asked for."),
@@ -337,6 +342,7 @@ export const events = {
   warning: event("bulwark.warning", ["reason"], "A budget is used up in part."),
   circuit: event("bulwark.circuit", ["circuit", "from", "to"], "A circuit has changed its state."),
   cache: event("bulwark.cache", ["cacheResult"], "A cache has said what it does for the call."),
+  prompt: event("bulwark.prompt", ["promptName", "promptVersion"], "A version of a prompt is what is asked."),
   reserved: event(
     "bulwark.budget.reserved",
     ["target", "amount", "tokens"],

@@ -8,11 +8,12 @@ import * as Context from "effect/Context"
 import type * as Fiber from "effect/Fiber"
 import type * as Tracer from "effect/Tracer"
 import type { Attribution } from "../Attribution.ts"
-import type { Request, Target } from "../Call.ts"
 import type * as Part from "../Part.ts"
 import type { Plan } from "../Plan.ts"
+import type { PromptReference } from "../PromptReference.ts"
 import type * as Receipt from "../Receipt.ts"
-import type { AttemptRecord } from "./recorder.ts"
+import type { Usage } from "../Usage.ts"
+import type { Request, Target } from "./request.ts"
 
 /** An operation that begins. */
 export interface Begun {
@@ -31,6 +32,8 @@ export interface Begun {
 export type Note =
   /** A cache has said what it does for the call. */
   | { readonly _tag: "Cache"; readonly result: Receipt.CacheResult }
+  /** A version of a prompt is what is asked. */
+  | { readonly _tag: "Prompt"; readonly prompt: PromptReference }
   /** A circuit has changed its state, and the call was the occasion. */
   | { readonly _tag: "Circuit"; readonly circuit: string; readonly from: string; readonly to: string }
   /** One of two requests of a race has answered first; `second` where that is the one that was sent later. */
@@ -68,6 +71,23 @@ export interface Ending {
   readonly served: Target | undefined
   /** The answer, where it was asked for as a whole. */
   readonly answer: ReadonlyArray<Part.AnswerPart> | undefined
+  /** The text of it that has arrived. */
+  readonly text: () => string
+}
+
+/** One request to a provider, as far as it has got: it changes until it has ended. */
+export interface Attempted {
+  readonly provider: string
+  readonly model: string
+  /** In milliseconds since 1970. */
+  readonly startedAt: number
+  readonly firstPartAt: number | undefined
+  /** The model that says it answered. */
+  readonly servedModel: string | undefined
+  /** How it has ended, as receipts name it. */
+  readonly outcome: string | undefined
+  readonly usage: Usage | undefined
+  readonly finishReason: string | undefined
 }
 
 /** Watches one request to a provider. */
@@ -85,7 +105,7 @@ export interface AttemptWatch {
 export interface OperationWatch {
   /** The span of the operation, under which whatever runs within it hangs. */
   readonly span: Tracer.AnySpan | undefined
-  readonly attempt: (record: AttemptRecord, request: Request) => AttemptWatch | undefined
+  readonly attempt: (attempted: Attempted, request: Request) => AttemptWatch | undefined
   /** A decision; `to` is the model that it leads to and `from` the one that it leaves, where it leads from one to another. */
   readonly decided: (event: Receipt.Event, to: Target | undefined, from: Target | undefined) => void
   readonly noted: (note: Note) => void

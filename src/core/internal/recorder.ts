@@ -9,7 +9,6 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
 import type { Attribution } from "../Attribution.ts"
-import type { Request, Target } from "../Call.ts"
 import * as Money from "../Money.ts"
 import * as Part from "../Part.ts"
 import type { PromptReference } from "../PromptReference.ts"
@@ -17,6 +16,7 @@ import type * as Receipt from "../Receipt.ts"
 import * as Usage from "../Usage.ts"
 import { type InterruptionCause, StreamInterrupted } from "./errors.ts"
 import type { AttemptWatch, Note, OperationWatch } from "./instrument.ts"
+import type { Request, Target } from "./request.ts"
 import { merged, type Timeline } from "./timeline.ts"
 
 export interface Cost {
@@ -156,7 +156,7 @@ export class Recorder {
   readonly attempts: Array<AttemptRecord> = []
   readonly events: Array<Receipt.Event>
   /** Which version of which prompt the call was made with. */
-  prompt: PromptReference | undefined = undefined
+  private ownPrompt: PromptReference | undefined = undefined
   /** What a cache did for the call so far, and what that spared. */
   private ownCache: Receipt.CacheResult | undefined = undefined
   saved: { readonly usage: Usage.Usage | undefined; readonly cost: Money.MicroUsd | undefined } | undefined = undefined
@@ -214,6 +214,15 @@ export class Recorder {
   /** Makes the answer of a branch that of the call, whoever serves it in the end. */
   adopt(branch: Recorder): void {
     this.adopted = branch
+  }
+
+  get prompt(): PromptReference | undefined {
+    return this.ownPrompt
+  }
+
+  set prompt(prompt: PromptReference | undefined) {
+    if (prompt !== undefined) this.watch?.noted({ _tag: "Prompt", prompt })
+    this.ownPrompt = prompt
   }
 
   get cache(): Receipt.CacheResult | undefined {
@@ -369,6 +378,7 @@ export class Recorder {
     this.watch?.closed(this.closed, {
       error,
       answer,
+      text: () => serving?.partial() ?? "",
       served: serving === undefined ? undefined : { provider: serving.provider, model: serving.model }
     })
     return this.closed

@@ -1,7 +1,7 @@
 /**
  * A model of a provider, between the one name that plans have for it and its two parts.
  */
-import type { Target } from "../Call.ts"
+import type { Target } from "./request.ts"
 
 /** The parts of `provider/model`: a model may have slashes in its name, a provider has none. */
 export const targetOf = (name: string | undefined): Target | undefined => {
