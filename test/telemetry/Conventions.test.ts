@@ -223,7 +223,10 @@ describe("what is exported", () => {
     start: 1n,
     end: 9n,
     attributes: { "gen_ai.operation.name": "chat", "gen_ai.request.model": "m", "bulwark.attempts": 1n },
-    events: [{ name: "bulwark.retry", time: 2n, attributes: { "bulwark.reason": "x", "bulwark.delay_ms": 3n } }],
+    events: [
+      { name: "bulwark.retry", time: 2n, attributes: { "bulwark.reason": "x", "bulwark.delay_ms": 3n } },
+      { name: "a line of the log", time: 2n, attributes: { "effect.logLevel": "INFO", "effect.fiberId": 1n } }
+    ],
     links: [],
     status: { code: "ok", message: "" }
   }
@@ -243,7 +246,7 @@ describe("what is exported", () => {
   }
   const http: Span = {
     ...attempt,
-    name: "http.client POST",
+    name: spans.http.name.replace("{method}", "POST"),
     spanId: "eee19b7ec3c1b176",
     parentSpanId: attempt.spanId,
     attributes: { "http.request.method": "POST", "http.response.status_code": 200n },

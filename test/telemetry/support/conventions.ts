@@ -1,11 +1,11 @@
 /**
  * Whether what was exported is what `Conventions` says: its names, types, units, buckets and labels, and nothing beside.
  *
- * What exporters add by themselves is let through: the exception of a failure, the mark of an interruption, and, where nobody takes it
- * out, the unit of a metric as an attribute.
+ * What Effect and its exporters add by themselves is let through: the exception of a failure, the mark of an interruption, lines of the
+ * log as events, and, where nobody takes it out, the unit of a metric as an attribute.
  */
 import * as Conventions from "../../../src/telemetry/Conventions.ts"
-import { lastOf, type Metric, type Received, type Span, type Value } from "./otlp.ts"
+import { lastOf, type Metric, type Received, type Span, type SpanEvent, type Value } from "./otlp.ts"
 
 /** What was exported. */
 export type Exported = Pick<Received, "spans" | "metrics">
@@ -61,18 +61,29 @@ const attributeProblems = (
     return isOf(value, definition.type) ? [] : [`${key} is no ${definition.type}`]
   })
 
+/** What stands for the parts of names. */
+const parts: { readonly [part: string]: string } = {
+  model: Conventions.attributes.requestModel.key,
+  provider: Conventions.attributes.providerName.key,
+  method: Conventions.attributes.httpMethod.key
+}
+
 /** Which of the spans of `Conventions` it is, by its name and what stands on it. */
 export const spanType = ({ attributes, kind, name }: Span): keyof typeof Conventions.spans | undefined => {
-  const text = (key: string) => typeof attributes[key] === "string" ? attributes[key] : undefined
-  const model = text("gen_ai.request.model")
-  const names = {
-    operation: model === undefined ? "chat" : `chat ${model}`,
-    attempt: `attempt ${text("gen_ai.provider.name")}/${model}`,
-    http: `http.client ${text("http.request.method")}`
-  } as const satisfies Record<keyof typeof Conventions.spans, string>
   const types = ["operation", "attempt", "http"] as const
-  return types.find((type) => names[type] === name && Conventions.spans[type].kind === kind)
+  return types.find((type) => {
+    const definition = Conventions.spans[type]
+    // Where no model is known, an operation is one all the same.
+    const filled = definition.name.replaceAll(/\{(\w+)\}/g, (_, part: string) => {
+      const value = attributes[parts[part] ?? ""]
+      return typeof value === "string" ? value : ""
+    })
+    return filled.trim() === name && definition.kind === kind
+  })
 }
+
+/** What Effect's own logger makes of log lines, on the span in which they are written. */
+const isLog = ({ attributes }: SpanEvent): boolean => Object.hasOwn(attributes, "effect.logLevel")
 
 const exceptions = ["exception.type", "exception.message", "exception.stacktrace"]
 
@@ -81,7 +92,7 @@ const spanProblems = (span: Span, application: ReadonlyArray<string>): ReadonlyA
   if (type === undefined) return [`is no span of ours, of kind ${span.kind}`]
   return [
     ...attributeProblems(span.attributes, type, [...application, "effect.fiber.interrupted"]),
-    ...span.events.flatMap(({ attributes, name }) => {
+    ...span.events.filter((event) => !isLog(event)).flatMap(({ attributes, name }) => {
       if (name === "exception") {
         return Object.keys(attributes).filter((key) => !exceptions.includes(key)).map((key) =>
           `an exception has ${key}`
