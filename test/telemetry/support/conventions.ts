@@ -87,27 +87,28 @@ const isLog = ({ attributes }: SpanEvent): boolean => Object.hasOwn(attributes, 
 
 const exceptions = ["exception.type", "exception.message", "exception.stacktrace"]
 
+const eventProblems = (
+  { attributes, name }: SpanEvent,
+  on: keyof typeof Conventions.spans
+): ReadonlyArray<string> => {
+  const beside = (known: ReadonlyArray<string>) =>
+    Object.keys(attributes).filter((key) => !known.includes(key)).map((key) => `the event ${name} has ${key}`)
+  if (name === "exception") return beside(exceptions)
+  const definition = events.get(name)
+  if (definition === undefined) return [`has an event that is none: ${name}`]
+  return [
+    ...(on === "operation" ? [] : [`has the event ${name}, which is for operations`]),
+    ...beside(definition.attributes),
+    ...attributeProblems(attributes, "event", []).map((problem) => `the event ${name}: ${problem}`)
+  ]
+}
+
 const spanProblems = (span: Span, application: ReadonlyArray<string>): ReadonlyArray<string> => {
   const type = spanType(span)
   if (type === undefined) return [`is no span of ours, of kind ${span.kind}`]
   return [
     ...attributeProblems(span.attributes, type, [...application, "effect.fiber.interrupted"]),
-    ...span.events.filter((event) => !isLog(event)).flatMap(({ attributes, name }) => {
-      if (name === "exception") {
-        return Object.keys(attributes).filter((key) => !exceptions.includes(key)).map((key) =>
-          `an exception has ${key}`
-        )
-      }
-      const definition = events.get(name)
-      if (definition === undefined) return [`has an event that is none: ${name}`]
-      return [
-        ...(type === "operation" ? [] : [`has the event ${name}, which is for operations`]),
-        ...Object.keys(attributes).filter((key) => !definition.attributes.includes(key)).map((key) =>
-          `the event ${name} has ${key}`
-        ),
-        ...attributeProblems(attributes, "event", []).map((problem) => `the event ${name}: ${problem}`)
-      ]
-    })
+    ...span.events.filter((event) => !isLog(event)).flatMap((event) => eventProblems(event, type))
   ]
 }
 

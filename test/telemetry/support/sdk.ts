@@ -61,16 +61,20 @@ export interface Options {
   readonly format: Format
   readonly processor: "batch" | "simple"
   readonly shutdownTimeout?: Duration.Input
+  /** How many spans a batch may wait for; what is more is dropped. Default: that of the SDK, 2,048. */
+  readonly maxQueueSize?: number
 }
 
 /** The SDK, sending all to one receiver. What it holds is sent when it is told to flush, as Effect's own exporters are, or is closed. */
 export const layer = (
-  { format, processor, shutdownTimeout, url }: Options
+  { format, maxQueueSize, processor, shutdownTimeout, url }: Options
 ): Layer.Layer<Resource.Resource | OtlpExporter.Flusher> =>
   Layer.unwrap(Effect.sync(() => {
     const Exporter = format === "json" ? JsonTraceExporter : ProtobufTraceExporter
     const exporter = new Exporter({ url: `${url}/v1/traces` })
-    const spanProcessor = processor === "batch" ? new BatchSpanProcessor(exporter) : new SimpleSpanProcessor(exporter)
+    const spanProcessor = processor === "batch"
+      ? new BatchSpanProcessor(exporter, maxQueueSize === undefined ? {} : { maxQueueSize })
+      : new SimpleSpanProcessor(exporter)
     const metricReader = new PeriodicExportingMetricReader({
       exporter: metricExporter(url, format),
       exportIntervalMillis: 3_600_000
