@@ -79,7 +79,7 @@ const passUntil = (what: string, millis: number, isSo: () => boolean) =>
   Effect.gen(function*() {
     const step = millis / 50
     for (let passed = 0; !isSo(); passed += step) {
-      for (let turn = 0; turn < 10 && !isSo(); turn++) yield* breathe
+      for (let turn = 0; turn < 5 && !isSo(); turn++) yield* breathe
       if (isSo()) return
       assert.isBelow(passed, millis, what)
       yield* TestClock.adjust(step)

@@ -31,17 +31,8 @@ const post = (
   } = {}
 ) => Effect.promise((signal) => fetch(`${url}${path}`, { method, headers, body, signal }))
 
-const refused = (receiver: Receiver, body: string | Uint8Array<ArrayBuffer>) =>
-  Effect.exit(Effect.tryPromise({
-    try: (signal) =>
-      fetch(`${receiver.url}/v1/traces`, {
-        method: "POST",
-        headers: { "content-type": "application/json" },
-        body,
-        signal
-      }),
-    catch: (cause) => cause
-  }))
+/** Without an answer. */
+const refused = (receiver: Receiver, body: string) => Effect.exit(post(receiver, body))
 
 describe("what is read", () => {
   it("is what the protocol writes", () => {
