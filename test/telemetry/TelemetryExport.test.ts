@@ -2,7 +2,7 @@
  * What Bulwark's telemetry sends, over real HTTP and read with the official schema: its names, how its spans hang together, and its counts.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Metric, Schedule } from "effect"
+import { ConfigProvider, Effect, Fiber, Layer, Metric, Schedule } from "effect"
 import { Llm } from "effect-bulwark"
 import { Pricing } from "effect-bulwark/budget"
 import { OpenAiChat } from "effect-bulwark/providers"
@@ -27,8 +27,9 @@ interface Way {
   readonly layer: (receiver: Receiver, options: Telemetry.Options) => Layer.Layer<never>
 }
 
-/** Nothing is sent until the layer is closed, or there are enough spans. */
+/** Nothing is sent until the layer is closed: hours pass at once here, and no collector answers as fast. */
 const rest = "10000 days"
+const maxBatchSize = 100_000
 
 const ofEffect = (protocol: "protobuf" | "json"): Way => ({
   units: false,
@@ -40,6 +41,7 @@ const ofEffect = (protocol: "protobuf" | "json"): Way => ({
       baseUrl: url,
       protocol,
       resource: { serviceName: "shop" },
+      maxBatchSize,
       tracerExportInterval: rest,
       metricsExportInterval: rest,
       loggerExportInterval: rest
@@ -58,7 +60,7 @@ const ofSdk = (format: Sdk.Format): Way => ({
   layer: ({ url }, options) =>
     Layer.merge(
       Layer.provide(Telemetry.layerPriced(options), prices),
-      Sdk.layer({ url, format, processor: "batch", maxQueueSize: 100_000 })
+      Sdk.layer({ url, format, processor: "batch", maxQueueSize: maxBatchSize })
     )
 })
 
@@ -283,5 +285,34 @@ describe.each(Object.entries(ways))("%s", (_, way) => {
       assert.deepStrictEqual(points("llm_request_duration_seconds").map(({ labels, sum }) => [labels, sum]), [
         [{ model: "gpt-5-mini", endpoint: "openai", outcome: "success" }, 0.03]
       ])
+    }))
+})
+
+describe("the name of the service", () => {
+  const name = (options: Telemetry.OtlpOptions, environment: { readonly [name: string]: string }) =>
+    Effect.gen(function*() {
+      const collector = yield* receiver
+      yield* Effect.void.pipe(
+        Effect.withSpan("one"),
+        Effect.provide(
+          Telemetry.layerOtlp({ ...options, baseUrl: collector.url }).pipe(Layer.provide(FetchHttpClient.layer))
+        ),
+        Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnvRecord(environment)),
+        Effect.provideService(Metric.MetricRegistry, new Map())
+      )
+      return one(collector.received, "one").resource["service.name"]
+    })
+
+  it.effect("is what is said, or what the environment says, or unknown", () =>
+    Effect.gen(function*() {
+      const environment = { OTEL_SERVICE_NAME: "from the environment" }
+      assert.strictEqual(yield* name({ resource: { serviceName: "said" } }, environment), "said")
+      assert.strictEqual(yield* name({}, environment), "from the environment")
+      assert.strictEqual(
+        yield* name({ resource: { serviceVersion: "1" } }, { OTEL_RESOURCE_ATTRIBUTES: "service.name=among+others" }),
+        "among+others"
+      )
+      assert.strictEqual(yield* name({}, {}), "unknown_service")
+      assert.strictEqual(yield* name({ resource: { serviceVersion: "1" } }, {}), "unknown_service")
     }))
 })
