@@ -105,7 +105,7 @@ export const spans = {
     meaning: "One request to one provider: below the operation, one for each retry, fallback and hedge."
   },
   http: {
-    name: "http.client {method}",
+    name: "{method}",
     kind: "client",
     meaning: "The HTTP request, below the attempt, until its response begins. Of providers over HTTP."
   }

@@ -6,6 +6,7 @@ import { Llm, LlmError } from "effect-bulwark"
 import { OpenAiChat } from "effect-bulwark/providers"
 import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
@@ -159,6 +160,8 @@ describe("spans", () => {
         "http.response.status_code": 503,
         "error.type": "503"
       })
+      if (span?.status._tag !== "Ended") return assert.fail("the span is open")
+      assert.deepStrictEqual(span.status.exit, Exit.fail({ name: "503", message: "status 503" }))
     }))
 
   it.effect("are not made where the application wants none", () =>

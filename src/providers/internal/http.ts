@@ -3,8 +3,11 @@
  * with its scope.
  */
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import { constTrue } from "effect/Function"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as Headers from "effect/http/Headers"
@@ -14,6 +17,7 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as HttpTraceContext from "effect/http/HttpTraceContext"
 import * as Pull from "effect/Pull"
+import * as References from "effect/References"
 import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import { Propagates } from "../../core/internal/instrument.ts"
@@ -58,19 +62,23 @@ export const makeSend = <E>(client: HttpClient.HttpClient, secretHeaders: Readon
     return Effect.withFiber((fiber) =>
       fiber.getRef(Tracer.DisablePropagation) || fiber.getRef(HttpClient.TracerDisabledWhen)(request)
         ? send(request)
-        : traced(request, fiber.getRef(HttpClient.SpanNameGenerator)(request), fiber.getRef(Propagates), send)
+        : traced(request, fiber, send)
     )
   }
 }
 
+const nowOf = (fiber: Fiber.Fiber<unknown, unknown>): bigint =>
+  fiber.getRef(References.TracerTimingEnabled) ? fiber.getRef(Clock.Clock).currentTimeNanosUnsafe() : BigInt(0)
+
 const traced = <E>(
   request: HttpClientRequest.HttpClientRequest,
-  name: string,
-  propagates: boolean,
+  fiber: Fiber.Fiber<unknown, unknown>,
   send: (
     request: HttpClientRequest.HttpClientRequest
   ) => Effect.Effect<HttpClientResponse.HttpClientResponse, E, Scope.Scope>
 ): Effect.Effect<HttpClientResponse.HttpClientResponse, E, Scope.Scope> => {
+  const name = fiber.getRef(HttpClient.SpanNameGenerator)(request)
+  const propagates = fiber.getRef(Propagates)
   let answered: HttpClientResponse.HttpClientResponse | undefined
   const span = Effect.useSpan(name, { kind: "client" }, (span) => {
     const url = URL.parse(request.url)
@@ -84,7 +92,11 @@ const traced = <E>(
     return Effect.map(send(sent), (response) => {
       answered = response
       span.attribute("http.response.status_code", response.status)
-      if (response.status >= 400) span.attribute("error.type", String(response.status))
+      if (response.status >= 400) {
+        span.attribute("error.type", String(response.status))
+        // For OpenTelemetry the request has failed, though its response is read.
+        span.end(nowOf(fiber), Exit.fail({ name: String(response.status), message: `status ${response.status}` }))
+      }
     })
   })
   return Effect.map(span, () => answered!)
