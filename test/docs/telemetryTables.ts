@@ -15,7 +15,8 @@ const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<st
 
 const { attributes, events, metrics, other, spans, version } = Conventions
 
-const names = `Names that begin with \`bulwark.\` or \`llm_\` are ours. All others are those of OpenTelemetry's semantic conventions
+const names =
+  `Names that begin with \`bulwark.\` or \`llm_\` are ours. All others are those of OpenTelemetry's semantic conventions
 ${version}.`
 
 const spanTable = table(
