@@ -82,7 +82,10 @@ export interface Options {
   readonly content?: boolean | Content | undefined
   /** Which parties of the attribution stand on spans. Default: `feature` and `requestId`. */
   readonly attribution?: ReadonlyArray<"user" | "tenant" | "feature" | "requestId"> | undefined
-  /** Whether providers are told of the trace (`traceparent`): all of them, or those that a function says. Default: `false`. */
+  /**
+   * Whether providers are told of the trace (`traceparent`): all of them, or those that a function says. Where it throws they are not.
+   * Default: `false`.
+   */
   readonly propagate?: boolean | ((target: Target) => boolean) | undefined
   /**
    * Whether durations, tokens, costs and budgets are counted by feature: those that are named here, or, with `true`, the first 50 that
@@ -98,6 +101,15 @@ const natural = (name: string, value: number): number => {
   throw new RangeError(`Telemetry.layer: \`${name}\` must be a whole number of at least 1, got ${value}`)
 }
 
+/** Whoever cannot say whether to tell a provider does not tell it: the call goes on. */
+const unlessItThrows = (propagate: (target: Target) => boolean) => (target: Target): boolean => {
+  try {
+    return propagate(target)
+  } catch {
+    return false
+  }
+}
+
 const settingsOf = (options: Options = {}): Settings => {
   const { content, features = false, propagate = false } = options
   const { maxLength, redact }: Content = typeof content === "object" ? content : {}
@@ -108,7 +120,7 @@ const settingsOf = (options: Options = {}): Settings => {
         redact: redact ?? identity
       },
       attribution: options.attribution ?? ["feature", "requestId"],
-      propagate: typeof propagate === "function" ? propagate : () => propagate
+      propagate: typeof propagate === "function" ? unlessItThrows(propagate) : () => propagate
     },
     metrics: options.metrics === false ? undefined : {
       features: features === false ? undefined : features === true ? 50 : features,
