@@ -38,6 +38,8 @@ import type { Target } from "../core/Call.ts"
 import * as Instrument from "../core/internal/instrument.ts"
 import type { Place } from "./internal/content.ts"
 import { makeInstrument, type Settings } from "./internal/instrument.ts"
+import { layerClient } from "./internal/otlpClient.ts"
+import { named } from "./internal/otlpResource.ts"
 import { layerSerialization } from "./internal/otlpSerialization.ts"
 import { pricedBy } from "./internal/priced.ts"
 
@@ -210,7 +212,10 @@ export interface OtlpOptions extends Options, Omit<Parameters<typeof Otlp.layer>
  * **Details**
  *
  * It is {@link layer} with `effect/observability`'s `Otlp`, whose options it takes. It needs an `HttpClient`: `FetchHttpClient.layer`, or
- * that of the platform. Where nobody listens, calls go on as they are, and what cannot be sent is dropped.
+ * that of the platform. Where nobody listens, calls go on as they are, and what cannot be sent is dropped. A collector that does not
+ * answer within 10 seconds is one that fails; after a failure, and three more tries, all is dropped for a minute.
+ *
+ * The service is called what `resource.serviceName` says, or `OTEL_SERVICE_NAME`, or else `unknown_service`.
  *
  * **Example** (To Jaeger on this machine)
  *
@@ -231,9 +236,10 @@ export const layerOtlp = (
   options: OtlpOptions = {}
 ): Layer.Layer<OtlpExporter.Flusher, never, HttpClient.HttpClient> => {
   const { baseUrl = "http://localhost:4318", protocol = "protobuf" } = options
+  const exporters = Effect.map(named(options.resource), (resource) => Otlp.layer({ ...options, baseUrl, resource }))
   return Layer.merge(
     layer(options),
-    Otlp.layer({ ...options, baseUrl }).pipe(Layer.provide(layerSerialization(protocol)))
+    Layer.unwrap(exporters).pipe(Layer.provide([layerSerialization(protocol), layerClient]))
   )
 }
 
