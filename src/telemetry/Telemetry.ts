@@ -250,6 +250,11 @@ export const layerOtlp = (
  *
  * `path`: where. Default: `/metrics`. The other options are those of `effect/observability`'s `PrometheusMetrics`, which it is.
  *
+ * **Gotchas**
+ *
+ * Routes are watched where {@link layer} is provided around `HttpRouter.serve`. `HttpRouter.toWebHandler` hands its handlers only what its
+ * layer puts out: there it takes `Layer.provideMerge`.
+ *
  * @category layers
  * @since 0.1.0
  */
