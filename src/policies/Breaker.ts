@@ -48,6 +48,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Take from "effect/Take"
 import type { Call } from "../core/Call.ts"
+import { targetOf } from "../core/internal/target.ts"
 import * as Llm from "../core/Llm.ts"
 import { CircuitOpen, StoreUnavailable } from "../core/LlmError.ts"
 import * as Opened from "../core/Opened.ts"
@@ -64,7 +65,7 @@ import {
 } from "./internal/breakerStore.ts"
 import { reportUnhandled } from "./internal/reportUnhandled.ts"
 import { isLate } from "./internal/reserve.ts"
-import { askedOf, sharedKey } from "./internal/sharedKey.ts"
+import { sharedKey } from "./internal/sharedKey.ts"
 
 export { BreakerStore, layerStoreMemory, layerStoreRedis, type MemoryStoreOptions, type RedisStoreOptions }
 
@@ -396,7 +397,7 @@ function guarded<E, R>(
 ): Llm.Llm<E | CircuitOpen | StoreUnavailable, R | Breaker> {
   const { detail, models, of } = sharedKey("Breaker.guard", self.plan, options?.key)
   const fails = options?.onStoreError === "fail"
-  const asked = models.length === 1 ? askedOf(models[0]) : undefined
+  const asked = models.length === 1 ? targetOf(models[0]) : undefined
 
   const refuse = (
     call: Call,
@@ -413,7 +414,7 @@ function guarded<E, R>(
       Effect.flatMap(Breaker, ({ circuits }) => {
         const key = of(call)
         return Effect.uninterruptibleMask((restore) =>
-          Effect.matchCauseEffect(circuits.admit(key), {
+          Effect.matchCauseEffect(circuits.admit(key, changesOf(call)), {
             onSuccess: (permit): Effect.Effect<Opened.Opened, E, R | Scope.Scope> =>
               open(self, call, permit, circuits.settings.slowFirstPartMillis, restore),
             onFailure: (
@@ -440,6 +441,9 @@ function guarded<E, R>(
       })
   })
 }
+
+const changesOf = (call: Call) => ({ from, key, to }: Transition): void =>
+  call.recorder.note({ _tag: "Circuit", circuit: key, from, to })
 
 type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
