@@ -126,7 +126,7 @@ describe("LiveView", () => {
       decide(operation, "queue", "requests", 1_000)
       assert.deepInclude(yield* oldest, { phase: "starting" })
 
-      operation.joined(undefined as never)
+      operation.joined(undefined)
       yield* TestClock.adjust("2 seconds")
       assert.deepInclude(yield* oldest, { phase: "sharing", phaseMillis: 2_000 })
     }).pipe(view()))

@@ -154,7 +154,7 @@ const play = (steps: typeof Steps.Type) =>
           call?.operation.noted({ _tag: "Queue", limiter: step.limiter, interactive: step.waiting, batch: 0 })
           break
         case "join":
-          call?.operation.joined(undefined as never)
+          call?.operation.joined(undefined)
           break
         case "pass":
           now += step.millis

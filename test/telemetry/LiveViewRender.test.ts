@@ -48,7 +48,7 @@ const busy = Effect.gen(function*() {
   decide(retries, "retry", "Overloaded", 4_000)
   const queued = yield* begin("3", { mode: "whole", attribution: { feature: "summaries" } })
   queued.noted({ _tag: "Queue", limiter: "openai", interactive: 1, batch: 2 })
-  ;(yield* begin("4", { mode: "whole", refresh: true })).joined(undefined as never)
+  ;(yield* begin("4", { mode: "whole", refresh: true })).joined(undefined)
   yield* TestClock.adjust("800 millis")
   const hedged = yield* begin("5", { mode: "whole" })
   ask(hedged, "large")

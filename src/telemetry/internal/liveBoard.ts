@@ -5,8 +5,7 @@
  * requests, records and receipts have prompts, answers and users in them.
  */
 import type * as Clock from "effect/Clock"
-import type { Begun, Instrument, Note, OperationWatch } from "../../core/internal/instrument.ts"
-import type { AttemptRecord } from "../../core/internal/recorder.ts"
+import type { Attempted, Begun, Ending, Instrument, Note, OperationWatch } from "../../core/internal/instrument.ts"
 import type * as Part from "../../core/Part.ts"
 import type * as Receipt from "../../core/Receipt.ts"
 import * as Usage from "../../core/Usage.ts"
@@ -189,8 +188,8 @@ class Operation implements OperationWatch {
     }
   }
 
-  attempt(record: AttemptRecord): Attempt {
-    const attempt = new Attempt(this.board, this, record)
+  attempt(attempted: Attempted): Attempt {
+    const attempt = new Attempt(this.board, this, attempted)
     this.requests++
     this.board.series.count(attempt.startedAt, "requests")
     this.board.version++
@@ -256,7 +255,7 @@ class Operation implements OperationWatch {
     this.board.version++
   }
 
-  closed(receipt: Receipt.Receipt): void {
+  closed(receipt: Receipt.Receipt, { served }: Pick<Ending, "served">): void {
     if (this.over) return
     this.over = true
     this.attempts.clear()
@@ -284,8 +283,8 @@ class Operation implements OperationWatch {
       id,
       ...named("feature", feature),
       refresh,
-      ...named("provider", receipt.provider ?? asked?.provider),
-      ...named("model", receipt.model ?? asked?.model),
+      ...named("provider", served?.provider ?? receipt.provider ?? asked?.provider),
+      ...named("model", served?.model ?? receipt.model ?? asked?.model),
       outcome: nameOf(outcome),
       degraded: receipt.degraded,
       endedAt: now,
@@ -360,7 +359,7 @@ class Attempt {
   private readonly board: Board
   private readonly operation: Operation
 
-  constructor(board: Board, operation: Operation, { model, provider }: AttemptRecord) {
+  constructor(board: Board, operation: Operation, { model, provider }: Attempted) {
     this.board = board
     this.operation = operation
     this.provider = nameOf(provider)

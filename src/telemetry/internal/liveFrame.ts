@@ -208,7 +208,7 @@ const inFlight = (calls: ReadonlyArray<InFlight>, columns: number): ReadonlyArra
   column(calls, (call) => cell(modelOf(call, columns), "cyan"), 10, 3),
   column(
     calls,
-    ({ requests, running }) => requests === 0 ? "" : running > 1 ? `#${requests} (${running} at once)` : `#${requests}`,
+    ({ requests, running }) => requests === 0 ? "" : running > 1 ? `#${requests} ×${running}` : `#${requests}`,
     whole,
     5
   ),

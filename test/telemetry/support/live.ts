@@ -11,7 +11,6 @@ import {
   Live,
   type OperationWatch
 } from "../../../src/core/internal/instrument.ts"
-import { AttemptRecord } from "../../../src/core/internal/recorder.ts"
 
 const request: Begun["request"] = {
   prompt: Prompt.make("What nobody is to see."),
@@ -48,7 +47,16 @@ export const begin = (id: string, more?: Partial<Begun>): Effect.Effect<Operatio
 
 /** Sends a request now. */
 export const ask = (operation: OperationWatch, model = "gpt-5-mini", provider = "openai"): AttemptWatch => {
-  const attempt = operation.attempt(new AttemptRecord(provider, model, 0), request)
+  const attempt = operation.attempt({
+    provider,
+    model,
+    startedAt: 0,
+    firstPartAt: undefined,
+    servedModel: undefined,
+    outcome: undefined,
+    usage: undefined,
+    finishReason: undefined
+  }, request)
   if (attempt === undefined) throw new Error("not watched")
   return attempt
 }
@@ -65,6 +73,7 @@ export const decide = (
 ): void =>
   operation.decided(
     { type, reason, atMillis: 0, afterAttempts: 0, ...(delayMillis === undefined ? undefined : { delayMillis }) },
+    undefined,
     undefined
   )
 
@@ -103,7 +112,7 @@ export const receiptOf = (
 
 /** Ends an operation now. */
 export const close = (operation: OperationWatch, receipt: Receipt.Receipt): void =>
-  operation.closed(receipt, undefined, undefined)
+  operation.closed(receipt, { error: undefined, served: undefined, answer: undefined, text: () => "" })
 
 export const usage = (input: number, output: number): Usage.Usage => ({
   ...Usage.zero,
