@@ -2,7 +2,7 @@
  * What the calls of a process are doing right now, in the terminal: those in flight and what they wait for, those that ended last, circuits,
  * budgets, queues, and what is spent a minute.
  *
- * - {@link layer} listens to every operation of whatever it is provided to.
+ * - {@link layer} listens to every operation of whatever it is provided to; {@link layerPriced} knows prices besides.
  * - {@link run} draws it, until it is interrupted or somebody presses `q`.
  * - {@link state} and {@link changes} are the same as data, and {@link render} makes lines of text of it: for whoever draws it elsewhere.
  *
@@ -12,7 +12,8 @@
  * the keys of circuits and limiters, which an application may choose. What is kept is bounded, and so is what an event costs. Where there is
  * no view, calls know of none.
  *
- * What requests cost is known of those under `Budget.enforce`; of others it is said how many have no price.
+ * What requests cost is known of those under `Budget.enforce`, and with {@link layerPriced} of those whose model has a price; of others it is
+ * said how many there are.
  *
  * **Gotchas**
  *
@@ -26,16 +27,20 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import type { PlatformError } from "effect/PlatformError"
 import * as Stream from "effect/Stream"
 import type { Terminal } from "effect/Terminal"
+import { Pricing } from "../budget/Pricing.ts"
 import { Live } from "../core/internal/instrument.ts"
+import type { Priced } from "./internal/instrument.ts"
 import { Board } from "./internal/liveBoard.ts"
 import { frame } from "./internal/liveFrame.ts"
 import { show } from "./internal/liveScreen.ts"
 import { type BudgetUse, type Circuit, type Finished, type InFlight, type Queue, State } from "./internal/liveState.ts"
 import type { Counts } from "./internal/liveTally.ts"
+import { pricedBy } from "./internal/priced.ts"
 
 export {
   /**
@@ -168,19 +173,43 @@ const intervalOf = (where: string, input: Duration.Input = "100 millis"): number
  * @since 0.1.0
  */
 export const layer = (options?: Options): Layer.Layer<LiveView> => {
-  const where = "LiveView.layer"
-  const settings = {
-    finished: natural(where, "finished", options?.finished ?? 50),
-    inFlight: natural(where, "inFlight", options?.inFlight ?? 100)
-  }
-  const interval = intervalOf(where, options?.interval)
-  return Layer.effectContext(
-    Effect.map(Clock.Clock, (clock) => {
-      const board = new Board(settings, clock)
-      const view = LiveView.of({ state: Effect.sync(() => board.state()), changes: changesOf(board, interval) })
-      return Context.add(Context.make(LiveView, view), Live, board)
-    })
-  )
+  const settings = settingsOf("LiveView.layer", options)
+  return Layer.effectContext(Effect.map(Clock.Clock, (clock) => viewOf(settings, clock, identity)))
+}
+
+/**
+ * Like {@link layer}, and requests that no budget keeps account of have the price of their model.
+ *
+ * **Details**
+ *
+ * What a budget has booked goes first. A price that is not known, or that cannot be had without waiting, stays unknown.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerPriced = (options?: Options): Layer.Layer<LiveView, never, Pricing> => {
+  const settings = settingsOf("LiveView.layerPriced", options)
+  return Layer.effectContext(Effect.gen(function*() {
+    return viewOf(settings, yield* Clock.Clock, pricedBy(yield* Pricing))
+  }))
+}
+
+interface Settings {
+  readonly finished: number
+  readonly inFlight: number
+  readonly interval: number
+}
+
+const settingsOf = (where: string, options: Options | undefined): Settings => ({
+  finished: natural(where, "finished", options?.finished ?? 50),
+  inFlight: natural(where, "inFlight", options?.inFlight ?? 100),
+  interval: intervalOf(where, options?.interval)
+})
+
+const viewOf = (settings: Settings, clock: Clock.Clock, priced: Priced): Context.Context<LiveView> => {
+  const board = new Board({ ...settings, priced }, clock)
+  const view = LiveView.of({ state: Effect.sync(() => board.state()), changes: changesOf(board, settings.interval) })
+  return Context.add(Context.make(LiveView, view), Live, board)
 }
 
 /** For how long nothing is told while nothing happens: what the last minute is changes with time. */

@@ -42,7 +42,7 @@ const busy = Effect.gen(function*() {
   const writes = yield* begin("1", { attribution: { feature: "support" } })
   const stream = ask(writes)
   yield* TestClock.adjust("9 seconds")
-  arrive(stream, new Array<string>(84).fill("hello, world"), true)
+  arrive(stream, Array.from({ length: 84 }, () => "hello, world"), true)
   const retries = yield* begin("2", { attribution: { feature: "検索機能" } })
   ask(retries, "claude-haiku-4-5", "anthropic").ended(new Error("overloaded"))
   decide(retries, "retry", "Overloaded", 4_000)

@@ -2,10 +2,12 @@
  * What a live view asks for, and what it can fail with.
  */
 import type { Effect, Layer, PlatformError, Stream, Terminal } from "effect"
+import type { Pricing } from "effect-bulwark/budget"
 import { LiveView } from "effect-bulwark/telemetry"
 import { expectTypeOf } from "vitest"
 
 expectTypeOf(LiveView.layer()).toEqualTypeOf<Layer.Layer<LiveView.LiveView>>()
+expectTypeOf(LiveView.layerPriced()).toEqualTypeOf<Layer.Layer<LiveView.LiveView, never, Pricing.Pricing>>()
 expectTypeOf(LiveView.state).toEqualTypeOf<Effect.Effect<LiveView.State, never, LiveView.LiveView>>()
 expectTypeOf(LiveView.changes).toEqualTypeOf<Stream.Stream<LiveView.State, never, LiveView.LiveView>>()
 expectTypeOf(LiveView.run()).toEqualTypeOf<

@@ -11,8 +11,11 @@ import type * as Receipt from "../../core/Receipt.ts"
 import * as Usage from "../../core/Usage.ts"
 import type { BudgetUse, Circuit, Finished, InFlight, Queue, State } from "./liveState.ts"
 import { Series } from "./liveTally.ts"
+import { mayHaveUsed } from "./operationMeter.ts"
 
 export interface Settings {
+  /** Gives requests the costs that nobody has kept account of. */
+  readonly priced: (receipt: Receipt.Receipt) => Receipt.Receipt
   /** How many finished calls are kept. */
   readonly finished: number
   /** How many calls in flight a state has at most. */
@@ -50,6 +53,10 @@ export class Board implements Instrument {
     this.clock = clock
     this.since = this.now()
     this.series = new Series(this.since)
+  }
+
+  priced(receipt: Receipt.Receipt): Receipt.Receipt {
+    return this.settings.priced(receipt)
   }
 
   now(): number {
@@ -255,13 +262,14 @@ class Operation implements OperationWatch {
     this.board.version++
   }
 
-  closed(receipt: Receipt.Receipt, { served }: Pick<Ending, "served">): void {
+  closed(closed: Receipt.Receipt, { served }: Pick<Ending, "served">): void {
     if (this.over) return
     this.over = true
     this.attempts.clear()
     const { board } = this
     const { series } = board
     const now = board.now()
+    const receipt = board.priced(closed)
     const { attempts, cache, outcome, usage } = receipt
     const [inputTokens, outputTokens] = [Usage.input(usage), Usage.output(usage)]
     series.count(now, outcome === "success" ? "succeeded" : outcome === "interrupted" ? "interrupted" : "failed")
@@ -273,7 +281,7 @@ class Operation implements OperationWatch {
     let unpriced = 0
     for (const attempt of attempts) {
       if (attempt.cost !== undefined) cost += attempt.cost
-      else if (attempt.usage !== undefined || attempt.outcome === "success") unpriced++
+      else if (mayHaveUsed(attempt)) unpriced++
     }
     if (cost > 0) series.count(now, "cost", cost)
     if (unpriced > 0) series.count(now, "unpriced", unpriced)

@@ -35,7 +35,7 @@ export const Counts = Schema.Struct({
   outputTokens: Count,
   /** What requests cost, as far as that is known, in micro-dollars. */
   cost: Money.MicroUsd,
-  /** Requests that used tokens and whose cost is not known. */
+  /** Requests that used tokens, or may have, and whose cost is not known. */
   unpriced: Count
 })
 
