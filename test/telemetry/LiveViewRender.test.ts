@@ -78,7 +78,7 @@ const busy = Effect.gen(function*() {
   queued.noted({ _tag: "Circuit", circuit: "openai/gpt-5-mini", from: "Closed", to: "Open" })
   const answered = yield* begin("6", { attribution: { feature: "chat" } })
   decide(answered, "fallback", "Overloaded")
-  close(answered, receiptOf([{ outcome: "Overloaded" }, { outcome: "TimedOut" }], { degraded: true }))
+  close(answered, receiptOf([{ outcome: "Overloaded" }, { outcome: "ServerError" }], { degraded: true }))
   const hit = yield* begin("7", { attribution: { feature: "chat" } })
   close(hit, receiptOf([], { cache: "hit", provider: "openai", model: "gpt-5-mini" }))
   close(yield* begin("8"), receiptOf([], { outcome: "interrupted" }))

@@ -85,7 +85,7 @@ describe("LiveView, through a stack", () => {
 
   it.effect("sees both requests of a hedge", () =>
     Effect.gen(function*() {
-      const llm = openai.pipe(Llm.hedge({ after: "2 seconds" }), RetryBudget.guard())
+      const llm = openai.pipe(Llm.hedge({ after: "2 seconds", maxExtra: 1 }), RetryBudget.guard())
       const fiber = yield* fork(Llm.generateText(llm, question))
       yield* TestClock.adjust("3 seconds")
       assert.deepInclude(yield* oldest, { requests: 2, running: 2, phase: "sending" })
