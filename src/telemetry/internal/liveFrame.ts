@@ -204,8 +204,8 @@ const modelOf = (
 
 const inFlight = (calls: ReadonlyArray<InFlight>, columns: number): ReadonlyArray<Column> => [
   column(calls, ({ elapsedMillis }) => time(elapsedMillis), whole, 1, true),
-  column(calls, featureOf, 7, 4),
-  column(calls, (call) => cell(modelOf(call, columns), "cyan"), 10, 3),
+  column(calls, featureOf, columns < narrow ? 7 : 9, 4),
+  column(calls, (call) => cell(modelOf(call, columns), "cyan"), columns < narrow ? 10 : 16, 3),
   column(
     calls,
     ({ requests, running }) => requests === 0 ? "" : running > 1 ? `#${requests} ×${running}` : `#${requests}`,
@@ -296,8 +296,8 @@ const queues = (waiting: ReadonlyArray<Queue>): ReadonlyArray<Column> => [
 
 const finished = (calls: ReadonlyArray<Finished>, columns: number): ReadonlyArray<Column> => [
   column(calls, ({ tookMillis }) => time(tookMillis), whole, 2, true),
-  column(calls, featureOf, 7, 4),
-  column(calls, (call) => cell(modelOf(call, columns), "cyan"), 10, 3),
+  column(calls, featureOf, columns < narrow ? 7 : 9, 4),
+  column(calls, (call) => cell(modelOf(call, columns), "cyan"), columns < narrow ? 10 : 16, 3),
   column(
     calls,
     ({ degraded, outcome }) =>
