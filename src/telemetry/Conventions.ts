@@ -105,7 +105,7 @@ export const spans = {
     meaning: "One request to one provider: below the operation, one for each retry, fallback and hedge."
   },
   http: {
-    name: "http.client {method}",
+    name: "{method}",
     kind: "client",
     meaning: "The HTTP request, below the attempt, until its response begins. Of providers over HTTP."
   }
@@ -353,7 +353,7 @@ export const events = {
     ["target", "amount", "tokens", "estimated"],
     "What a request used was booked, after it."
   ),
-  firstPart: event("bulwark.first_part", ["target"], "The first content part has come.")
+  firstPart: event("bulwark.first_part", ["target"], "The first content part of a stream has come.")
 } as const satisfies Record<string, EventDefinition>
 
 /** The conventions' own buckets of times, in seconds. */
@@ -478,7 +478,8 @@ export const metrics = {
     "counter",
     "{request}",
     ["model"],
-    "Requests that used tokens, or may have, whose cost is not known: they are missing from `llm_request_cost_dollars`."
+    "Requests that used tokens, or may have, whose cost is not known: they are missing from `llm_request_cost_dollars`. Of " +
+      "`Telemetry.layerPriced`, since elsewhere nobody says that there are prices."
   ),
   retries: metric("llm_retries_total", "counter", "{retry}", ["model", "reason"], "Retries, by what had failed."),
   fallbacks: metric(

@@ -17,7 +17,7 @@ export interface Settings {
 export type Priced = (receipt: Receipt.Receipt) => Receipt.Receipt
 
 export const makeInstrument = ({ metrics, spans }: Settings, priced: Priced | undefined): Instrument => {
-  const meters = metrics === undefined ? undefined : new Meters(metrics)
+  const meters = metrics === undefined ? undefined : new Meters(metrics, priced !== undefined)
   return {
     operation: (begun, fiber): OperationWatch | undefined => {
       const clock = fiber.getRef(Clock.Clock)

@@ -30,6 +30,8 @@ const micros = 1_000_000
 
 export class Meters {
   readonly meters: { readonly [Name in keyof typeof metrics]: Meter }
+  /** Whether every request ought to have a price. */
+  readonly priced: boolean
   readonly models: Bounded
   readonly endpoints: Bounded
   readonly circuits: Bounded
@@ -37,7 +39,8 @@ export class Meters {
   readonly budgets: Bounded
   private readonly features: Bounded | undefined
 
-  constructor({ features, maxValues }: MeterOptions) {
+  constructor({ features, maxValues }: MeterOptions, priced: boolean) {
+    this.priced = priced
     const byFeature = features !== undefined
     const entries = Object.entries(metrics).map(([name, definition]) => [name, new Meter(definition, byFeature)])
     // (`Object.entries` forgets the names.)
@@ -95,8 +98,8 @@ export class OperationMeter {
     const streamed = this.begun.mode === "stream"
     let before: number | undefined
     return {
-      arrived: () => {
-        if (!streamed) return
+      arrived: (_, first) => {
+        if (!streamed || (before === undefined && !first)) return
         const now = clock.currentTimeMillisUnsafe()
         if (before !== undefined) {
           meters.timePerOutputChunk.update(context, (now - before) / 1000, chat, endpoint, model)
@@ -213,7 +216,7 @@ export class OperationMeter {
     }
     if (usage !== undefined) this.used(usage, model, endpoint, feature)
     if (cost !== undefined) meters.requestCost.update(context, dollars(cost), model, feature)
-    else if (mayHaveUsed(attempt)) meters.unpriced.update(context, 1, model)
+    else if (all.priced && mayHaveUsed(attempt)) meters.unpriced.update(context, 1, model)
   }
 
   private used(usage: Usage.Usage, model: string, endpoint: string, feature: string | undefined): void {

@@ -87,7 +87,9 @@ export class OperationSpan {
       span,
       propagates: this.options.propagate(target),
       arrived: (_, first) => {
-        if (first) this.event(events.firstPart, { [attributes.target.key]: label(target) })
+        if (first && this.begun.mode === "stream") {
+          this.event(events.firstPart, { [attributes.target.key]: label(target) })
+        }
       },
       ended: (error) => {
         this.describe(span, record)
