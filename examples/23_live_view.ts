@@ -119,7 +119,7 @@ const main = Effect.gen(function*() {
         if (canAnimate) yield* TestClock.withLive(Effect.sleep("100 millis"))
       }
     })
-  const day = Effect.andThen(pass(outage - 20_000, 20 * minute), pass(outage + 90_000, 2_000))
+  const day = Effect.andThen(pass(outage - 20_000, 30 * minute), pass(outage + 90_000, 3_000))
 
   yield* TestClock.setTime(midnight)
   yield* Effect.forkScoped(application)
