@@ -427,6 +427,9 @@ export const errorOfCause = <E>(cause: Cause.Cause<E>): E | undefined => {
   return error._tag === "Some" ? error.value : undefined
 }
 
+/** The outcomes that are no failure with a tag: an error that is called like one of them is a failure all the same. */
+const ends: ReadonlySet<string> = new Set(["success", "interrupted", "defect"])
+
 /** The outcome of a cause, as receipts name it: an interruption is one only where nothing else went wrong. */
 export const outcomeOfCause = (cause: Cause.Cause<unknown>): string => {
   for (const reason of cause.reasons) {
@@ -435,7 +438,8 @@ export const outcomeOfCause = (cause: Cause.Cause<unknown>): string => {
   for (const reason of cause.reasons) {
     if (Cause.isFailReason(reason)) {
       const error = reason.error
-      return typeof error === "object" && error !== null && "_tag" in error ? String(error._tag) : "failure"
+      const tag = typeof error === "object" && error !== null && "_tag" in error ? String(error._tag) : "failure"
+      return ends.has(tag) ? "failure" : tag
     }
   }
   return "interrupted"

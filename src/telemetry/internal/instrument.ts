@@ -34,7 +34,8 @@ export const makeInstrument = ({ metrics, spans }: Settings, priced: Priced | un
             span: traced?.span,
             propagates: traced?.propagates ?? false,
             arrived: (parts, first) => {
-              traced?.arrived(parts, first)
+              // (Once a part: a span has no interest in the others.)
+              if (first) traced?.arrived(parts, first)
               counted?.arrived(parts, first)
             },
             ended: (error) => {

@@ -18,15 +18,16 @@ export class Meter {
 
   /** Counts up, observes, or sets, as the metric is of a kind. Values that are left out are not among the labels. */
   update(context: Context.Context<never>, amount: number, ...values: ReadonlyArray<string | undefined>): void {
-    this.of(values).updateUnsafe(amount, context)
+    this.of(...values).updateUnsafe(amount, context)
   }
 
   /** Changes a gauge by so much. */
   modify(context: Context.Context<never>, amount: number, ...values: ReadonlyArray<string | undefined>): void {
-    this.of(values).modifyUnsafe(amount, context)
+    this.of(...values).modifyUnsafe(amount, context)
   }
 
-  private of(values: ReadonlyArray<string | undefined>): Metric.Metric<number, unknown> {
+  /** One series, for those who update it often. */
+  of(...values: ReadonlyArray<string | undefined>): Metric.Metric<number, unknown> {
     const key = values.length === 1 ? values[0] ?? "" : values.join("\0")
     let series = this.series.get(key)
     if (series === undefined) this.series.set(key, series = this.make(values))

@@ -96,14 +96,13 @@ export class OperationMeter {
     const { clock } = this
     // Of an answer that is asked for as a whole, no piece comes after another.
     const streamed = this.begun.mode === "stream"
-    let before: number | undefined
+    const gaps = streamed ? meters.timePerOutputChunk.of(chat, endpoint, model) : undefined
+    let before = -1
     return {
       arrived: (_, first) => {
-        if (!streamed || (before === undefined && !first)) return
+        if (gaps === undefined || (before < 0 && !first)) return
         const now = clock.currentTimeMillisUnsafe()
-        if (before !== undefined) {
-          meters.timePerOutputChunk.update(context, (now - before) / 1000, chat, endpoint, model)
-        }
+        if (before >= 0) gaps.updateUnsafe((now - before) / 1000, context)
         before = now
       },
       ended: () => meters.attemptsInFlight.modify(context, -1, model, endpoint)

@@ -68,6 +68,7 @@ export class OperationSpan {
     this.span.event(name, this.spans.now(), values)
   }
 
+  /** (Told of the first part only.) */
   attempt(record: Attempted, request: Request): AttemptWatch {
     const target: Target = record
     const span = this.spans.below(this.span, `attempt ${label(target)}`, "client")
@@ -86,8 +87,8 @@ export class OperationSpan {
     return {
       span,
       propagates: this.options.propagate(target),
-      arrived: (_, first) => {
-        if (first && this.begun.mode === "stream") {
+      arrived: () => {
+        if (this.begun.mode === "stream") {
           this.event(events.firstPart, { [attributes.target.key]: label(target) })
         }
       },
