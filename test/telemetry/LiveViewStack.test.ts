@@ -2,7 +2,7 @@
  * A view of calls through real policies.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Schedule, Stream } from "effect"
+import { Effect, Fiber, Layer, References, Schedule, Stream } from "effect"
 import { Attribution, Breaker, Limiter, Llm, Money, RetryBudget } from "effect-bulwark"
 import { Budget, Pricing } from "effect-bulwark/budget"
 import { Cache } from "effect-bulwark/cache"
@@ -126,6 +126,23 @@ describe("LiveView, through a stack", () => {
       ScriptedProvider.layer(OpenAi, () => answer({ delay: "5 seconds" }))
     ])))
 
+  it.effect("sees that who has left a queue waits in it no more", () =>
+    Effect.gen(function*() {
+      const llm = openai.pipe(Limiter.enforce(), Llm.timeout({ firstPart: "2 seconds" }), Llm.retry(once))
+      yield* fork(Llm.generateText(openai.pipe(Limiter.enforce()), question))
+      yield* fork(Effect.exit(Llm.generateText(llm, question)))
+      const second = Effect.map(LiveView.state, ({ inFlight }) => inFlight[1])
+      yield* TestClock.adjust("1 second")
+      assert.deepInclude(yield* second, { phase: "queued", phaseMillis: 1_000 })
+      yield* TestClock.adjust("5 seconds")
+      // It has been told of its leaving after the limit had passed.
+      assert.deepInclude(yield* second, { phase: "retrying", on: "TimedOut" })
+    }).pipe(Effect.provide([
+      LiveView.layer(),
+      Limiter.layerMemory({ limits: { concurrency: 1 } }),
+      ScriptedProvider.layer(OpenAi, () => answer({ delay: "1 minute" }))
+    ])))
+
   it.effect("sees a circuit open, and close again", () =>
     Effect.gen(function*() {
       const llm = openai.pipe(Breaker.guard())
@@ -223,6 +240,35 @@ describe("LiveView, through a stack", () => {
       LiveView.layer(),
       Cache.layerMemory(),
       ScriptedProvider.layer(OpenAi, () => answer({ delay: "5 seconds" }))
+    ])))
+
+  it.effect("whenever a call is interrupted, it is gone", () =>
+    Effect.gen(function*() {
+      const llm = openai.pipe(Llm.retry(once), Limiter.enforce(), Cache.through({ timeToLive: "1 hour" }))
+      for (
+        const [kind, call] of Object.entries({
+          whole: Llm.generateText(llm, question),
+          stream: Stream.runDrain(Llm.streamText(llm, question))
+        })
+      ) {
+        // Between any two steps, since fibers yield to each other every so many.
+        for (const steps of [2, 3, 5, 7]) {
+          for (let turns = 0; turns < 60; turns++) {
+            const fiber = yield* fork(Effect.provideService(call, References.MaxOpsBeforeYield, steps))
+            for (let turn = 0; turn < turns; turn++) yield* Effect.yieldNow
+            yield* Fiber.interrupt(fiber)
+            const { running, total } = yield* LiveView.state
+            assert.strictEqual(running, 0, `${kind}, after ${turns} turns of ${steps} steps`)
+            assert.strictEqual(total.calls, total.interrupted)
+          }
+        }
+      }
+      assert.isAbove((yield* LiveView.state).total.requests, 0)
+    }).pipe(Effect.provide([
+      LiveView.layer(),
+      Cache.layerMemory(),
+      Limiter.layerMemory({ limits: { concurrency: 1 } }),
+      ScriptedProvider.layer(OpenAi, () => answer({ delay: "1 minute" }))
     ])))
 
   it.effect("stands beside telemetry, and leaves nothing behind", () =>

@@ -112,6 +112,12 @@ export class Board implements Instrument {
     this.version++
   }
 
+  /** Whether more calls wait at a limiter than did when it was last told of. */
+  isMore({ batch, interactive, limiter }: Extract<Note, { readonly _tag: "Queue" }>): boolean {
+    const known = this.queues.get(nameOf(limiter))
+    return batch + interactive > (known === undefined ? 0 : known.batch + known.interactive)
+  }
+
   state(): State {
     const now = this.now()
     const inFlight: Array<InFlight> = []
@@ -143,6 +149,10 @@ class Latest<A> {
   /** What is dull makes room first. */
   constructor(dull: (value: A) => boolean = () => false) {
     this.dull = dull
+  }
+
+  get(key: string): A | undefined {
+    return this.values.get(key)
   }
 
   set(key: string, value: A): void {
@@ -250,8 +260,8 @@ class Operation implements OperationWatch {
   }
 
   noted(note: Note): void {
-    // Told when it takes its place, and again whenever others come and go while it has it.
-    if (note._tag === "Queue" && this.attempts.size === 0 && this.wait?.phase !== "queued") {
+    // Told when it takes its place, and when it leaves it: then there is no more of them than before.
+    if (note._tag === "Queue" && this.attempts.size === 0 && this.wait?.phase !== "queued" && this.board.isMore(note)) {
       this.wait = { phase: "queued", since: this.board.now(), on: nameOf(note.limiter) }
     }
     this.board.noted(note)
