@@ -38,7 +38,7 @@ const outage = midnight + 17 * hour
 
 /** How many calls a minute there are: few at night, more in the afternoon, and most when everybody asks what is the matter. */
 const traffic = (now: number): number =>
-  now < outage - minute ? 0.3 + 5 * Math.sin((((now - midnight) / hour - 5) * Math.PI) / 17) ** 4 : 60
+  now < outage - minute ? 0.2 + 2.5 * Math.sin((((now - midnight) / hour - 5) * Math.PI) / 17) ** 4 : 60
 
 const words = Array.from({ length: 60 }, (_, n) => `word ${n} `)
 

@@ -143,7 +143,8 @@ const intervalOf = (where: string, input: Duration.Input = "100 millis"): number
  *
  * **Gotchas**
  *
- * Of two views around one operation, the inner one sees it.
+ * Each call of it makes a view of its own: provide one layer to the application and to {@link run}, or {@link state}, beside it. Of two views
+ * around one operation, the inner one sees it.
  *
  * **Example** (What has happened)
  *

@@ -126,6 +126,13 @@ describe("LiveView", () => {
       decide(operation, "queue", "requests", 1_000)
       assert.deepInclude(yield* oldest, { phase: "starting" })
 
+      // Who gives up is told after that how many are left, and waits no more.
+      operation.noted({ _tag: "Queue", limiter: "openai", interactive: 3, batch: 1 })
+      assert.deepInclude(yield* oldest, { phase: "queued", phaseMillis: 0 })
+      decide(operation, "timeout", "firstPart")
+      operation.noted({ _tag: "Queue", limiter: "openai", interactive: 2, batch: 1 })
+      assert.deepInclude(yield* oldest, { phase: "starting" })
+
       operation.joined(undefined)
       yield* TestClock.adjust("2 seconds")
       assert.deepInclude(yield* oldest, { phase: "sharing", phaseMillis: 2_000 })
@@ -283,7 +290,10 @@ describe("LiveView", () => {
       const state = yield* LiveView.state
       assert.match(JSON.stringify(state), /gpt-5-mini/)
       assert.notMatch(JSON.stringify(state), /secret|nobody|ada|acme/i)
-      assert.deepStrictEqual(Schema.decodeUnknownSync(LiveView.State)(JSON.parse(JSON.stringify(state))), state)
+      assert.deepStrictEqual(
+        yield* Schema.decodeUnknownEffect(LiveView.State)(JSON.parse(JSON.stringify(state))),
+        state
+      )
     }).pipe(view()))
 
   it.effect("tells of changes, at most ten times a second and at least once", () =>

@@ -9,9 +9,11 @@ import { CliOutput } from "effect/cli"
 import { TestClock } from "effect/testing"
 import {
   bar,
+  cell,
   cut,
   dollars,
   fit,
+  line,
   percent,
   plain,
   short,
@@ -102,7 +104,7 @@ describe("LiveView.render", () => {
         "IN FLIGHT 5",
         " 10s  support    openai/gpt-5-mini           #1     receiving                 84 parts  1008 chars",
         "1.2s  検索機能   anthropic/claude-haiku-4-5  #1     retry in 2.8s Overloaded",
-        "1.2s  summaries                                     queue openai 1.2s",
+        "1.2s  summaries                                     queue 1.2s openai",
         "1.2s  (refresh)                                     another's answer 1.2s",
         "0.4s  -          openai/large                #2 ×2  answer 0.4s",
         "",
@@ -145,7 +147,7 @@ describe("LiveView.render", () => {
         "IN FLIGHT 5, 2 not shown",
         " 10s support gpt-5-mini receiving",
         "1.2s 検索機… claude-ha… retry in 2.8s O…",
-        "1.2s summar…            queue openai 1.…",
+        "1.2s summar…            queue 1.2s open…",
         "BUDGETS 3, 1 not shown",
         "feature sear… tokens 91%      91k / 100k",
         "global        usd    63% $0.6300 / $1.00",
@@ -187,7 +189,7 @@ describe("LiveView.render", () => {
         "IN FLIGHT 5",
         " 10s  support    openai/gpt-5-mini           #1     receiving                 84 parts  1008 chars",
         "1.2s  検索機能   anthropic/claude-haiku-4-5  #1     retry in 2.8s Overloaded",
-        "1.2s  summaries                                     queue openai 1.2s"
+        "1.2s  summaries                                     queue 1.2s openai"
       ])
     }))
 
@@ -296,6 +298,14 @@ describe("text in a terminal", () => {
     assert.strictEqual(cut("👨‍👩‍👧‍👦👨‍👩‍👧‍👦", 3), "👨‍👩‍👧‍👦…")
     assert.strictEqual(fit("ab", 4), "ab  ")
     assert.strictEqual(fit("ab", 4, true), "  ab")
+  })
+
+  it("makes lines of cells, as many as there is room for", () => {
+    const cells = [cell("検索", "red"), cell("abc"), cell("def", "dim")]
+    assert.strictEqual(line(cells, 20, false), "検索abcdef")
+    assert.strictEqual(line(cells, 7, false), "検索abc")
+    assert.strictEqual(line(cells, 5, false), "検索…")
+    assert.strictEqual(line(cells, 8, true), "\u001b[31m検索\u001b[0mabc\u001b[2m…\u001b[0m")
   })
 
   it("has pictures of what a terminal would obey", () => {

@@ -102,6 +102,11 @@ describe("LiveView.run", () => {
         yield* TestClock.adjust("100 millis")
         assert.strictEqual(terminal.lines().length, 10)
         for (const line of terminal.lines()) assert.isAtMost(line.length, 30)
+        // What stands on a terminal that is made narrower is not what was drawn.
+        terminal.resize(29, 10)
+        yield* TestClock.adjust("100 millis")
+        assert.include(terminal.written.at(-1), "\u001b[2J")
+        assert.include(terminal.written.at(-1), "BULWARK")
         // A terminal that does not know its size.
         terminal.resize(0, 0)
         yield* TestClock.adjust("100 millis")

@@ -210,17 +210,14 @@ class Operation implements OperationWatch {
     this.requests++
     this.board.series.count(attempt.startedAt, "requests")
     this.board.version++
-    // One that others wait for may go on when the call that began it has gone.
-    if (!this.over) {
-      this.attempts.add(attempt)
-      this.last = attempt
-      this.wait = undefined
-    }
+    this.attempts.add(attempt)
+    this.last = attempt
+    this.wait = undefined
     return attempt
   }
 
   ended(attempt: Attempt): void {
-    if (!this.attempts.delete(attempt) || this.attempts.size > 0 || this.over) return
+    if (!this.attempts.delete(attempt) || this.attempts.size > 0) return
     // A decision may have been told before the end of the request that led to it.
     this.wait ??= { phase: "between", since: this.board.now() }
   }
@@ -274,8 +271,8 @@ class Operation implements OperationWatch {
 
   closed(closed: Receipt.Receipt, { served }: Pick<Ending, "served">): void {
     if (this.over) return
+    // Requests that others wait for may go on, and others may begin: they are counted, but this call is gone.
     this.over = true
-    this.attempts.clear()
     const { board } = this
     const { series } = board
     const now = board.now()

@@ -225,7 +225,7 @@ const waitsFor = ({ leftMillis, on, phase, phaseMillis, stream }: InFlight): str
     case "starting":
       return "starting"
     case "queued":
-      return `queue ${on ?? ""} ${time(phaseMillis)}`
+      return `queue ${time(phaseMillis)} ${on ?? ""}`.trimEnd()
     case "sending":
       return `${stream ? "first part" : "answer"} ${time(phaseMillis)}`
     case "receiving":
