@@ -415,13 +415,16 @@ function guarded<E, R>(
         const key = of(call)
         return Effect.uninterruptibleMask((restore) =>
           Effect.matchCauseEffect(circuits.admit(key, changesOf(call)), {
-            onSuccess: (permit): Effect.Effect<Opened.Opened, E, R | Scope.Scope> =>
-              open(self, call, permit, circuits.settings.slowFirstPartMillis, restore),
+            onSuccess: (permit): Effect.Effect<Opened.Opened, E, R | Scope.Scope> => {
+              seen(call, key, permit.probe ? "HalfOpen" : "Closed")
+              return open(self, call, permit, circuits.settings.slowFirstPartMillis, restore)
+            },
             onFailure: (
               cause
             ): Effect.Effect<Opened.Opened, E | CircuitOpen | StoreUnavailable, R | Scope.Scope> => {
               const rejection = rejectionOf(cause)
               if (rejection !== undefined) {
+                seen(call, key, rejection._tag === "CircuitOpen" ? "Open" : "HalfOpen")
                 return refuse(call, key, rejection._tag === "CircuitOpen" ? rejection.retryAfter : undefined)
               }
               if (!fails) {
@@ -440,6 +443,11 @@ function guarded<E, R>(
         )
       })
   })
+}
+
+/** Somebody else may have changed it: another process, or somebody by hand. */
+const seen = ({ recorder }: Call, circuit: string, state: State["_tag"]): void => {
+  if (recorder.watch !== undefined) recorder.note({ _tag: "CircuitSeen", circuit, state })
 }
 
 const changesOf = (call: Call) => ({ from, key, to }: Transition): void =>

@@ -38,6 +38,8 @@ import type { Target } from "../core/Call.ts"
 import * as Instrument from "../core/internal/instrument.ts"
 import type { Place } from "./internal/content.ts"
 import { makeInstrument, type Settings } from "./internal/instrument.ts"
+import { layerClient } from "./internal/otlpClient.ts"
+import { named } from "./internal/otlpResource.ts"
 import { layerSerialization } from "./internal/otlpSerialization.ts"
 import { pricedBy } from "./internal/priced.ts"
 
@@ -82,7 +84,10 @@ export interface Options {
   readonly content?: boolean | Content | undefined
   /** Which parties of the attribution stand on spans. Default: `feature` and `requestId`. */
   readonly attribution?: ReadonlyArray<"user" | "tenant" | "feature" | "requestId"> | undefined
-  /** Whether providers are told of the trace (`traceparent`): all of them, or those that a function says. Default: `false`. */
+  /**
+   * Whether providers are told of the trace (`traceparent`): all of them, or those that a function says. Where it throws they are not.
+   * Default: `false`.
+   */
   readonly propagate?: boolean | ((target: Target) => boolean) | undefined
   /**
    * Whether durations, tokens, costs and budgets are counted by feature: those that are named here, or, with `true`, the first 50 that
@@ -98,6 +103,15 @@ const natural = (name: string, value: number): number => {
   throw new RangeError(`Telemetry.layer: \`${name}\` must be a whole number of at least 1, got ${value}`)
 }
 
+/** Whoever cannot say whether to tell a provider does not tell it: the call goes on. */
+const unlessItThrows = (propagate: (target: Target) => boolean) => (target: Target): boolean => {
+  try {
+    return propagate(target)
+  } catch {
+    return false
+  }
+}
+
 const settingsOf = (options: Options = {}): Settings => {
   const { content, features = false, propagate = false } = options
   const { maxLength, redact }: Content = typeof content === "object" ? content : {}
@@ -108,7 +122,7 @@ const settingsOf = (options: Options = {}): Settings => {
         redact: redact ?? identity
       },
       attribution: options.attribution ?? ["feature", "requestId"],
-      propagate: typeof propagate === "function" ? propagate : () => propagate
+      propagate: typeof propagate === "function" ? unlessItThrows(propagate) : () => propagate
     },
     metrics: options.metrics === false ? undefined : {
       features: features === false ? undefined : features === true ? 50 : features,
@@ -198,7 +212,10 @@ export interface OtlpOptions extends Options, Omit<Parameters<typeof Otlp.layer>
  * **Details**
  *
  * It is {@link layer} with `effect/observability`'s `Otlp`, whose options it takes. It needs an `HttpClient`: `FetchHttpClient.layer`, or
- * that of the platform. Where nobody listens, calls go on as they are, and what cannot be sent is dropped.
+ * that of the platform. Where nobody listens, calls go on as they are, and what cannot be sent is dropped. A collector that does not
+ * answer within 10 seconds is one that fails; after a failure, and three more tries, all is dropped for a minute.
+ *
+ * The service is called what `resource.serviceName` says, or `OTEL_SERVICE_NAME`, or else `unknown_service`.
  *
  * **Example** (To Jaeger on this machine)
  *
@@ -219,9 +236,10 @@ export const layerOtlp = (
   options: OtlpOptions = {}
 ): Layer.Layer<OtlpExporter.Flusher, never, HttpClient.HttpClient> => {
   const { baseUrl = "http://localhost:4318", protocol = "protobuf" } = options
+  const exporters = Effect.map(named(options.resource), (resource) => Otlp.layer({ ...options, baseUrl, resource }))
   return Layer.merge(
     layer(options),
-    Otlp.layer({ ...options, baseUrl }).pipe(Layer.provide(layerSerialization(protocol)))
+    Layer.unwrap(exporters).pipe(Layer.provide([layerSerialization(protocol), layerClient]))
   )
 }
 

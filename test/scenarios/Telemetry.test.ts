@@ -68,15 +68,16 @@ describe("a request", () => {
           const [tree] = trees()
           assert.strictEqual(trees().length, 1)
           nested(tree!)
-          const shape = ({ attributes, below, kind, span }: Tree): unknown => [
+          const shape = ({ attributes, below, kind, span, status }: Tree): unknown => [
             span,
             kind,
+            status.split(":")[0],
             attributes["http.response.status_code"] ?? attributes["bulwark.outcome"],
             below.map(shape)
           ]
-          assert.deepStrictEqual(shape(tree!), ["chat m", "internal", "success", [
-            ["attempt primary/m", "client", "ServerError", [["POST", "client", 500, []]]],
-            ["attempt backup/m", "client", "success", [["POST", "client", 200, []]]]
+          assert.deepStrictEqual(shape(tree!), ["chat m", "internal", "ok", "success", [
+            ["attempt primary/m", "client", "ServerError", "ServerError", [["POST", "client", "500", 500, []]]],
+            ["attempt backup/m", "client", "ok", "success", [["POST", "client", "ok", 200, []]]]
           ]])
           // The provider that may know hears of the very span of its request, and the other one of none.
           assert.deepStrictEqual(propagates, ["primary/m", "backup/m"])

@@ -69,6 +69,7 @@ const foreign: Effect.Effect<never, unknown> = Effect.flatMap(word, (name) =>
   Effect.flatMap(
     pick<Effect.Effect<never, unknown>>([
       Effect.fail(name),
+      // @effect-diagnostics-next-line globalErrorInEffectFailure:off
       Effect.fail(new Error(name)),
       Effect.fail(new Own(name)),
       Effect.fail({ _tag: name, message: name }),

@@ -223,6 +223,17 @@ describe("content", () => {
 })
 
 describe("spans", () => {
+  it.effect("go on where nobody can say whether a provider may know of them", () =>
+    Effect.gen(function*() {
+      const { exit, trees } = yield* watched(ask(openai), { openai: [answer] }, {
+        propagate: () => {
+          throw new Error("no")
+        }
+      })
+      assert.strictEqual(exit._tag, "Success")
+      assert.strictEqual(trees[0]!.below.length, 1)
+    }))
+
   it.effect("hang below those of the application, and have what it puts on all of them", () =>
     Effect.gen(function*() {
       const { trees } = yield* watched(

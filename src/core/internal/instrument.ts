@@ -36,6 +36,8 @@ export type Note =
   | { readonly _tag: "Prompt"; readonly prompt: PromptReference }
   /** A circuit has changed its state, and the call was the occasion. */
   | { readonly _tag: "Circuit"; readonly circuit: string; readonly from: string; readonly to: string }
+  /** A circuit was asked, and has this state, as far as can be told from what it said. */
+  | { readonly _tag: "CircuitSeen"; readonly circuit: string; readonly state: string }
   /** One of two requests of a race has answered first; `second` where that is the one that was sent later. */
   | { readonly _tag: "Hedged"; readonly winner: "first" | "second" }
   /** Room was taken in a budget before a request is sent, or what it used was booked after it. */

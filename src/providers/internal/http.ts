@@ -18,6 +18,7 @@ import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import { Propagates } from "../../core/internal/instrument.ts"
 import { toPull } from "../../core/internal/pull.ts"
+import { tagOf } from "../../core/LlmError.ts"
 import { ByteBuffer } from "./bytes.ts"
 
 /** Sends a request. The connection is closed with the scope, wherever reading the answer has got to by then. */
@@ -81,13 +82,39 @@ const traced = <E>(
       span.attribute("server.port", url.port === "" ? url.protocol === "https:" ? 443 : 80 : Number(url.port))
     }
     const sent = propagates ? HttpClientRequest.setHeaders(request, HttpTraceContext.toHeaders(span)) : request
-    return Effect.map(send(sent), (response) => {
-      answered = response
-      span.attribute("http.response.status_code", response.status)
-      if (response.status >= 400) span.attribute("error.type", String(response.status))
+    return Effect.matchEffect(send(sent), {
+      onFailure: (error) => {
+        span.attribute("error.type", tagOf(error) ?? "_OTHER")
+        return Effect.fail(error)
+      },
+      onSuccess: (response) => {
+        answered = response
+        span.attribute("http.response.status_code", response.status)
+        if (response.status < 400) return Effect.void
+        const status = String(response.status)
+        span.attribute("error.type", status)
+        return Effect.fail(new Refused(status))
+      }
     })
   })
-  return Effect.map(span, () => answered!)
+  return Effect.matchEffect(span, {
+    // What a status means is not for here to say: there is a response.
+    onFailure: (error) => error instanceof Refused ? Effect.succeed(answered!) : Effect.fail(error),
+    onSuccess: () => Effect.succeed(answered!)
+  })
+}
+
+/** How a span ends whose response has the status of an error: for exporters to print, and for nobody else. */
+class Refused {
+  readonly name: string
+  readonly message: string
+  readonly stack: string
+
+  constructor(status: string) {
+    this.name = status
+    this.message = `HTTP ${status}`
+    this.stack = this.message
+  }
 }
 
 /**

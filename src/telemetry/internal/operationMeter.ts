@@ -143,6 +143,8 @@ export class OperationMeter {
         meters.circuitTransitions.update(context, 1, circuit, note.to)
         return
       }
+      case "CircuitSeen":
+        return meters.circuitState.update(context, circuitStates[note.state] ?? 0, all.circuits.of(note.circuit))
       case "Hedged":
         return meters.hedges.update(context, 1, note.winner)
       case "Balance":

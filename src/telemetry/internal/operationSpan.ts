@@ -178,6 +178,7 @@ export class OperationSpan {
           [attributes.tokens.key]: note.tokens,
           ...(note._tag === "Settled" ? { [attributes.estimated.key]: note.estimated } : undefined)
         })
+      case "CircuitSeen":
       case "Balance":
       case "Refused":
       case "Queue":
