@@ -18,7 +18,7 @@
  * **Gotchas**
  *
  * It sees the operations of one process, from when the layer is built. Circuits, budgets and queues are shown as this process has last seen
- * them: a circuit from when it first changes its state, a limit from the first request that it was asked about. Of budgets, only limits that
+ * them: a circuit from the first call that it was asked about, a limit from the first request. Of budgets, only limits that
  * all calls share, or all of one feature, are shown.
  *
  * @since 0.1.0

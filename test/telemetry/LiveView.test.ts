@@ -241,12 +241,16 @@ describe("LiveView", () => {
       operation.noted({ _tag: "Circuit", circuit: "openai/gpt-5-mini", from: "Closed", to: "Open" })
       yield* TestClock.adjust("30 seconds")
       operation.noted({ _tag: "Circuit", circuit: "openai/gpt-5-mini", from: "Open", to: "HalfOpen" })
+      // Another process may have changed it; what was known already is no news.
+      operation.noted({ _tag: "CircuitSeen", circuit: "openai/gpt-5-mini", state: "Closed" })
+      yield* TestClock.adjust("10 seconds")
+      operation.noted({ _tag: "CircuitSeen", circuit: "openai/gpt-5-mini", state: "Closed" })
       const balance = { _tag: "Balance", scope: "feature", resource: "usd", window: "1 hour", limit: 1_000 } as const
       operation.noted({ ...balance, feature: "search", used: 10 })
       operation.noted({ ...balance, feature: "chat", used: 20 })
       operation.noted({ ...balance, feature: "search", used: 30 })
       const { budgets, circuits } = yield* LiveView.state
-      assert.deepStrictEqual(circuits, [{ circuit: "openai/gpt-5-mini", state: "HalfOpen", since: 30_000 }])
+      assert.deepStrictEqual(circuits, [{ circuit: "openai/gpt-5-mini", state: "Closed", since: 30_000 }])
       assert.deepStrictEqual(budgets.map(({ feature, used }) => [feature, used]), [["search", 30], ["chat", 20]])
     }).pipe(view()))
 

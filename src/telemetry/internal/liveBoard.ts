@@ -83,11 +83,12 @@ export class Board implements Instrument {
 
   noted(note: Note): void {
     switch (note._tag) {
-      case "Circuit": {
-        const circuit = nameOf(note.circuit)
-        this.circuits.set(circuit, { circuit, state: nameOf(note.to), since: this.now() })
+      case "Circuit":
+        this.circuit(note.circuit, note.to)
         break
-      }
+      case "CircuitSeen":
+        this.circuit(note.circuit, note.state)
+        break
       case "Balance": {
         const { limit, used } = note
         const [scope, resource, window] = [nameOf(note.scope), nameOf(note.resource), nameOf(note.window)]
@@ -110,6 +111,14 @@ export class Board implements Instrument {
       default:
     }
     this.version++
+  }
+
+  private circuit(key: string, current: string): void {
+    const [circuit, state] = [nameOf(key), nameOf(current)]
+    // Whoever sees again what was known says nothing of when it came.
+    if (this.circuits.get(circuit)?.state !== state) {
+      this.circuits.set(circuit, { circuit, state, since: this.now() })
+    }
   }
 
   /** Whether more calls wait at a limiter than did when it was last told of. */

@@ -95,7 +95,7 @@ export const Circuit = Schema.Struct({
   circuit: Schema.String,
   /** Its state: `Closed`, `HalfOpen` or `Open`. */
   state: Schema.String,
-  /** When it came into that state, in milliseconds since 1970. */
+  /** Since when it is known to be in that state, in milliseconds since 1970. */
   since: Schema.Finite
 })
 
@@ -140,7 +140,7 @@ export const State = Schema.Struct({
   lastMinute: Counts,
   /** What was counted in each of the last 60 minutes, the oldest first; `at` is when it began. The last one is not over. */
   minutes: Schema.Array(Schema.Struct({ at: Schema.Finite, ...Counts.fields })),
-  /** The circuits whose state has changed, as last seen. */
+  /** The circuits that calls have asked, as last seen. */
   circuits: Schema.Array(Circuit),
   /** The limits of budgets that all calls share, or all of one feature, as last seen. */
   budgets: Schema.Array(BudgetUse),
