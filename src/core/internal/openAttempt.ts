@@ -97,7 +97,8 @@ const send = (
   book: Book,
   began?: (record: AttemptRecord) => void
 ): Effect.Effect<Opened.Opened, ProviderError, Scope.Scope> =>
-  Effect.suspend(() => {
+  // Once others have been told that it begins, nothing may come between before it is known how it ends.
+  Effect.uninterruptibleMask((restore) => {
     const record = call.recorder.begin(
       upstream.provider,
       upstream.model,
@@ -113,7 +114,7 @@ const send = (
           call.mode === "whole" ? collect(call, record, pull, []) : commit(call, record, upstream, book, pull, [])
       )
     const open = record.watch === undefined ? sent : watched(sent, record.watch)
-    return Effect.onExit(open, (exit) => {
+    return Effect.onExit(restore(open), (exit) => {
       if (exit._tag === "Failure") {
         const error = errorOfCause(exit.cause)
         record.end(outcomeOfCause(exit.cause), call.recorder.now(), error)

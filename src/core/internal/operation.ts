@@ -64,6 +64,18 @@ const below = <A, E, R>(
 ): Effect.Effect<A, E, R> =>
   operation?.span === undefined ? effect : Effect.provideService(effect, Tracer.ParentSpan, operation.span)
 
+/**
+ * Begins an operation, and restores interruption around what runs in it: one that has begun, and that others have been told of, cannot be
+ * interrupted before it is known how it ends.
+ */
+export const begun = <A, E, R>(
+  operation: (
+    fiber: Fiber.Fiber<unknown, unknown>,
+    restore: <B, E2, R2>(effect: Effect.Effect<B, E2, R2>) => Effect.Effect<B, E2, R2>
+  ) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  Effect.uninterruptibleMask((restore) => Effect.withFiber((fiber) => operation(fiber, restore)))
+
 /** A full answer and its receipt. */
 export interface Settled<A> {
   readonly value: A
@@ -77,7 +89,7 @@ export const runWhole = <E, R, A, E2, R2>(
   request: Request,
   settle: (answer: ReadonlyArray<Part.AnswerPart>, call: Call) => Effect.Effect<A, E2, R2>
 ): Effect.Effect<Settled<A>, E | E2, Exclude<R, Scope.Scope> | R2> =>
-  Effect.withFiber((fiber) => {
+  begun((fiber, restore) => {
     const call = makeCall(fiber, llm.plan, "whole", request, true)
     const observer = fiber.getRef(Receipt.Observer)
     const run = Effect.flatMap(Effect.scoped(llm.open(call)), (opened) => {
@@ -93,7 +105,7 @@ export const runWhole = <E, R, A, E2, R2>(
       )
     })
     return Effect.onExit(
-      below(call.recorder.watch, run),
+      restore(below(call.recorder.watch, run)),
       (exit) => observer(call.recorder.close(outcomeOf(exit), errorOf(exit)))
     )
   })
@@ -104,7 +116,7 @@ export const runStream = <E, R>(
   request: Request,
   retractable: boolean
 ): Stream.Stream<Part.Part, E | StreamInterrupted, Exclude<R, Scope.Scope>> =>
-  Stream.unwrap(Effect.withFiber((fiber) => {
+  Stream.unwrap(begun((fiber, restore) => {
     const call = makeCall(fiber, llm.plan, "stream", request, retractable)
     const observer = fiber.getRef(Receipt.Observer)
     let flowing = false
@@ -120,7 +132,7 @@ export const runStream = <E, R>(
         )
       ),
       Effect.onExit(
-        Effect.map(below(call.recorder.watch, llm.open(call)), (opened) => {
+        Effect.map(restore(below(call.recorder.watch, llm.open(call))), (opened) => {
           flowing = true
           return Opened.stream(opened)
         }),

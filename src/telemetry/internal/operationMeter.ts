@@ -241,6 +241,6 @@ const dollars = (cost: Money.MicroUsd): number => cost / micros
 const circuitStates: { readonly [state: string]: number } = { Closed: 0, HalfOpen: 1, Open: 2 }
 
 /** Whether a request of which nobody knows the cost can have had one: those that a provider has refused have not. */
-const mayHaveUsed = ({ outcome, usage }: Receipt.Attempt): boolean =>
+export const mayHaveUsed = ({ outcome, usage }: Receipt.Attempt): boolean =>
   usage !== undefined || outcome === "success" || outcome === "interrupted" || outcome === "StreamInterrupted" ||
   outcome === "TimedOut"
