@@ -7,12 +7,15 @@ const report = process.env["BULWARK_TEST_REPORT"]
 // Workers and the processes that tests begin load the same modules again and again: Node keeps them compiled, by their content.
 process.env["NODE_COMPILE_CACHE"] ??= fileURLToPath(new URL("node_modules/.cache/node-compile", import.meta.url))
 
+// "module" is a condition of bundlers: what stands under it need not be anything that Node can load, as with OpenTelemetry's packages.
+const conditions = ["effect-bulwark/source", ...defaultServerConditions.filter((condition) => condition !== "module")]
+
 const others = ["test/bench/**", "test/types/**"]
 const isolated = "test/**/*.isolated.test.ts"
 
 export default defineConfig({
   // Tests import "effect-bulwark" by name and get the sources, built or not.
-  ssr: { resolve: { conditions: ["effect-bulwark/source", ...defaultServerConditions] } },
+  ssr: { resolve: { conditions } },
   test: {
     projects: [
       {

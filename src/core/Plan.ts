@@ -8,8 +8,9 @@
  *
  * @since 0.1.0
  */
-import * as Call from "./Call.ts"
 import * as Audit from "./internal/audit.ts"
+import { mergeSettings, type Settings, type Target } from "./internal/request.ts"
+import { targetOf } from "./internal/target.ts"
 
 /**
  * One node of a plan.
@@ -30,7 +31,7 @@ export interface Plan {
   /** The limits on time that it sets, where it sets any. */
   readonly limits?: ReadonlyArray<"connect" | "firstPart" | "idle" | "total"> | undefined
   /** Of a model: the settings that it is asked with, before those of the call itself. */
-  readonly settings?: Call.Settings | undefined
+  readonly settings?: Settings | undefined
   /** What the policy is wrapped around, in the order in which they are tried. */
   readonly children: ReadonlyArray<Plan>
 }
@@ -41,7 +42,7 @@ export interface Plan {
  * @category constructors
  * @since 0.1.0
  */
-export const model = (provider: string, id: string, settings?: Call.Settings): Plan => ({
+export const model = (provider: string, id: string, settings?: Settings): Plan => ({
   policy: "model",
   detail: `${provider}/${id}`,
   repeats: 1,
@@ -55,9 +56,9 @@ export const model = (provider: string, id: string, settings?: Call.Settings): P
  * @category combinators
  * @since 0.1.0
  */
-export const withSettings = (self: Plan, settings: Call.Settings): Plan =>
+export const withSettings = (self: Plan, settings: Settings): Plan =>
   self.policy === "model"
-    ? { ...self, settings: Call.mergeSettings(self.settings ?? {}, settings) }
+    ? { ...self, settings: mergeSettings(self.settings ?? {}, settings) }
     : { ...self, children: self.children.map((child) => withSettings(child, settings)) }
 
 /**
@@ -116,6 +117,33 @@ export const worstCase = (plan: Plan): number => {
  */
 export const models = (plan: Plan): ReadonlyArray<string> =>
   plan.policy === "model" ? [plan.detail] : plan.children.flatMap(models)
+
+/**
+ * The model of a plan that is asked first, where it has one.
+ *
+ * **Example** (Who is asked first)
+ *
+ * ```ts
+ * import { Plan } from "effect-bulwark"
+ *
+ * const plan = Plan.policy("orElse", {
+ *   children: [Plan.model("openai", "gpt-5-mini"), Plan.model("anthropic", "claude-haiku-4-5")]
+ * })
+ *
+ * Plan.first(plan) // => { provider: "openai", model: "gpt-5-mini" }
+ * ```
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const first = (plan: Plan): Target | undefined => {
+  if (plan.policy === "model") return targetOf(plan.detail)
+  for (const child of plan.children) {
+    const found = first(child)
+    if (found !== undefined) return found
+  }
+  return undefined
+}
 
 /**
  * A warning of {@link audit}.

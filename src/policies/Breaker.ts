@@ -48,6 +48,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Take from "effect/Take"
 import type { Call } from "../core/Call.ts"
+import { targetOf } from "../core/internal/target.ts"
 import * as Llm from "../core/Llm.ts"
 import { CircuitOpen, StoreUnavailable } from "../core/LlmError.ts"
 import * as Opened from "../core/Opened.ts"
@@ -64,7 +65,7 @@ import {
 } from "./internal/breakerStore.ts"
 import { reportUnhandled } from "./internal/reportUnhandled.ts"
 import { isLate } from "./internal/reserve.ts"
-import { askedOf, sharedKey } from "./internal/sharedKey.ts"
+import { sharedKey } from "./internal/sharedKey.ts"
 
 export { BreakerStore, layerStoreMemory, layerStoreRedis, type MemoryStoreOptions, type RedisStoreOptions }
 
@@ -396,7 +397,7 @@ function guarded<E, R>(
 ): Llm.Llm<E | CircuitOpen | StoreUnavailable, R | Breaker> {
   const { detail, models, of } = sharedKey("Breaker.guard", self.plan, options?.key)
   const fails = options?.onStoreError === "fail"
-  const asked = models.length === 1 ? askedOf(models[0]) : undefined
+  const asked = models.length === 1 ? targetOf(models[0]) : undefined
 
   const refuse = (
     call: Call,
@@ -413,14 +414,17 @@ function guarded<E, R>(
       Effect.flatMap(Breaker, ({ circuits }) => {
         const key = of(call)
         return Effect.uninterruptibleMask((restore) =>
-          Effect.matchCauseEffect(circuits.admit(key), {
-            onSuccess: (permit): Effect.Effect<Opened.Opened, E, R | Scope.Scope> =>
-              open(self, call, permit, circuits.settings.slowFirstPartMillis, restore),
+          Effect.matchCauseEffect(circuits.admit(key, changesOf(call)), {
+            onSuccess: (permit): Effect.Effect<Opened.Opened, E, R | Scope.Scope> => {
+              seen(call, key, permit.probe ? "HalfOpen" : "Closed")
+              return open(self, call, permit, circuits.settings.slowFirstPartMillis, restore)
+            },
             onFailure: (
               cause
             ): Effect.Effect<Opened.Opened, E | CircuitOpen | StoreUnavailable, R | Scope.Scope> => {
               const rejection = rejectionOf(cause)
               if (rejection !== undefined) {
+                seen(call, key, rejection._tag === "CircuitOpen" ? "Open" : "HalfOpen")
                 return refuse(call, key, rejection._tag === "CircuitOpen" ? rejection.retryAfter : undefined)
               }
               if (!fails) {
@@ -440,6 +444,14 @@ function guarded<E, R>(
       })
   })
 }
+
+/** Somebody else may have changed it: another process, or somebody by hand. */
+const seen = ({ recorder }: Call, circuit: string, state: State["_tag"]): void => {
+  if (recorder.watch !== undefined) recorder.note({ _tag: "CircuitSeen", circuit, state })
+}
+
+const changesOf = (call: Call) => ({ from, key, to }: Transition): void =>
+  call.recorder.note({ _tag: "Circuit", circuit: key, from, to })
 
 type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 

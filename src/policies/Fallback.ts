@@ -92,7 +92,7 @@ export const orElse: {
               // What is left of `E` when nothing in it fails over; TypeScript cannot see it through the table.
               return Effect.fail(error as LlmError.ExcludeFailsOver<E>)
             }
-            return next(that, call, error._tag)
+            return next(self, that, call, error._tag)
           }
         )
     })
@@ -101,12 +101,13 @@ export const orElse: {
 
 /** Goes on to the next candidate, where there is time for it. */
 const next = <E, R>(
+  self: Llm.Any,
   that: Llm.Llm<E, R>,
   call: Call,
   reason: string
 ): Effect.Effect<Opened.Opened, E, R | Scope.Scope> => {
   if (isLate(call)) return Effect.never
-  call.recorder.event("fallback", reason)
+  call.recorder.event("fallback", reason, undefined, Plan.first(that.plan), Plan.first(self.plan))
   return that.open(call)
 }
 
@@ -181,7 +182,7 @@ export const orElseOn: {
           (error): Effect.Effect<Opened.Opened, Unnamed<E, Tag> | E2, R2 | Scope.Scope> => {
             const tag = LlmError.tagOf(error)
             return tag !== undefined && named.has(tag)
-              ? next(that, call, tag)
+              ? next(self, that, call, tag)
               // What is left of `E` when none of the tags fits.
               : Effect.fail(error as Unnamed<E, Tag>)
           }
@@ -253,23 +254,28 @@ export const firstOf = <const Candidates extends ReadonlyArray<Llm.Any>>(
   // What every candidate is at most; a list of different ones has no type of its own.
   const list = candidates as ReadonlyArray<Llm.Llm<Llm.Error<Candidates[number]>, Llm.Services<Candidates[number]>>>
   if (list.length === 0) throw new RangeError("Fallback.firstOf: there must be at least one candidate, got none")
-  const opens = list.map(openWithin)
+  const ready = list.map((candidate) => ({ plan: candidate.plan, open: openWithin(candidate) }))
   return Llm.make({
     plan: Plan.policy("firstOf", { children: list.map((candidate) => candidate.plan) }),
-    open: (call) => oneOf(opens, call, 0, [])
+    open: (call) => oneOf(ready, call, 0, [])
   })
+}
+
+interface Candidate<E, R> {
+  readonly plan: Plan.Plan
+  readonly open: OpenWithin<E, R>
 }
 
 /** Asks the candidates from one on; `failures` are those of the ones before it. */
 const oneOf = <E, R>(
-  candidates: ReadonlyArray<OpenWithin<E, R>>,
+  candidates: ReadonlyArray<Candidate<E, R>>,
   call: Call,
   index: number,
   failures: ReadonlyArray<LlmError.CandidateFailure>
 ): Effect.Effect<Opened.Opened, LlmError.ExcludeFailsOver<E> | LlmError.AllModelsExhausted, R | Scope.Scope> => {
   const remaining = candidates.length - index - 1
   return Effect.catch(
-    Llm.attempt(candidates[index]!(call, remaining)),
+    Llm.attempt(candidates[index]!.open(call, remaining)),
     (
       error
     ): Effect.Effect<
@@ -282,7 +288,13 @@ const oneOf = <E, R>(
       const all = [...failures, ...failuresOf(error)]
       if (remaining === 0) return Effect.fail(exhausted(call, all))
       if (isLate(call)) return Effect.never
-      call.recorder.event("fallback", error._tag)
+      call.recorder.event(
+        "fallback",
+        error._tag,
+        undefined,
+        Plan.first(candidates[index + 1]!.plan),
+        Plan.first(candidates[index]!.plan)
+      )
       return oneOf(candidates, call, index + 1, all)
     }
   )

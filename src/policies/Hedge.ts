@@ -246,6 +246,7 @@ const open = <E, R>(
   let running = 0
   let over = false
   let first: Recorder | undefined
+  let raced = false
 
   const branch = (): Effect.Effect<Opened, E, R | Scope.Scope> => {
     const recorder = call.recorder.branch()
@@ -257,6 +258,7 @@ const open = <E, R>(
         if (over) return Effect.never
         over = true
         call.recorder.adopt(recorder)
+        if (raced) call.recorder.note({ _tag: "Hedged", winner: recorder === first ? "first" : "second" })
         // Of a first request that was not waited for, it is known to take no less.
         latencies?.add(call.recorder.now() - startedAt)
         return Effect.succeed(opened)
@@ -278,6 +280,7 @@ const open = <E, R>(
         allowance.giveBack()
         return Effect.never
       }
+      raced = true
       call.recorder.event("hedge", "slow", call.recorder.now() - startedAt)
       return branch()
     })

@@ -44,6 +44,7 @@ import * as RateLimiter from "effect/persistence/RateLimiter"
 import type * as Redis from "effect/persistence/Redis"
 import type * as Scope from "effect/Scope"
 import type * as Call from "../core/Call.ts"
+import { targetOf } from "../core/internal/target.ts"
 import * as Llm from "../core/Llm.ts"
 import type { Saturated, StoreUnavailable } from "../core/LlmError.ts"
 import type { Opened } from "../core/Opened.ts"
@@ -54,7 +55,7 @@ import { type Adaptive, estimateTokens, type GateLimits, gateLimits, type Limits
 import { MemoryBuckets } from "./internal/limiterMemory.ts"
 import { hold, listening, settle } from "./internal/limiterPermit.ts"
 import { admit } from "./internal/limiterTurn.ts"
-import { askedOf, sharedKey } from "./internal/sharedKey.ts"
+import { sharedKey } from "./internal/sharedKey.ts"
 
 export { type Adaptive, type Limits }
 
@@ -487,7 +488,7 @@ function enforced<E, R>(
   const { detail, models, of } = sharedKey("Limiter.enforce", self.plan, options?.key)
   // What one model's headers say is nothing to another one that it falls back to.
   const model = new Set(models).size === 1 ? models[0] : undefined
-  const asking = { onStoreError: options?.onStoreError ?? "allow", model, asked: askedOf(model) }
+  const asking = { onStoreError: options?.onStoreError ?? "allow", model, asked: targetOf(model) }
   return Llm.make({
     plan: Plan.policy("limiter", { detail, children: [self.plan] }),
     open: (call) =>

@@ -73,7 +73,10 @@ export interface EventDefinition {
 export interface MetricDefinition {
   readonly name: string
   readonly type: "counter" | "gauge" | "histogram"
-  /** As UCUM writes it. */
+  /**
+   * As UCUM writes it. What UCUM does not know is in braces, which adds nothing to the name that Prometheus makes of a metric that it
+   * receives over OTLP.
+   */
   readonly unit: string
   /** The keys of its attributes, which Prometheus calls labels. */
   readonly labels: ReadonlyArray<string>
@@ -102,7 +105,7 @@ export const spans = {
     meaning: "One request to one provider: below the operation, one for each retry, fallback and hedge."
   },
   http: {
-    name: "http.client {method}",
+    name: "{method}",
     kind: "client",
     meaning: "The HTTP request, below the attempt, until its response begins. Of providers over HTTP."
   }
@@ -213,7 +216,12 @@ export const attributes = {
     ["operation"],
     "The answer, as JSON. Only where content is captured."
   ),
-  promptName: attribute("gen_ai.prompt.name", "string", ["operation"], "The prompt of a registry that was used."),
+  promptName: attribute(
+    "gen_ai.prompt.name",
+    "string",
+    ["operation", "event"],
+    "The prompt of a registry that was used."
+  ),
   errorType: attribute(
     "error.type",
     "string",
@@ -265,7 +273,7 @@ export const attributes = {
     ["operation"],
     "What a cache spared, in micro-dollars, where the cost of the answer was known."
   ),
-  promptVersion: attribute("bulwark.prompt.version", "int", ["operation"], "The version of the prompt."),
+  promptVersion: attribute("bulwark.prompt.version", "int", ["operation", "event"], "The version of the prompt."),
   promptHash: attribute("bulwark.prompt.hash", "string", ["operation"], "The hash of that version."),
   feature: attribute("bulwark.feature", "string", ["operation"], "The feature that the call was made for."),
   tenant: attribute("bulwark.tenant", "string", ["operation"], "The tenant. Only where it is asked for."),
@@ -334,6 +342,7 @@ export const events = {
   warning: event("bulwark.warning", ["reason"], "A budget is used up in part."),
   circuit: event("bulwark.circuit", ["circuit", "from", "to"], "A circuit has changed its state."),
   cache: event("bulwark.cache", ["cacheResult"], "A cache has said what it does for the call."),
+  prompt: event("bulwark.prompt", ["promptName", "promptVersion"], "A version of a prompt is what is asked."),
   reserved: event(
     "bulwark.budget.reserved",
     ["target", "amount", "tokens"],
@@ -344,7 +353,7 @@ export const events = {
     ["target", "amount", "tokens", "estimated"],
     "What a request used was booked, after it."
   ),
-  firstPart: event("bulwark.first_part", ["target"], "The first content part has come.")
+  firstPart: event("bulwark.first_part", ["target"], "The first content part of a stream has come.")
 } as const satisfies Record<string, EventDefinition>
 
 /** The conventions' own buckets of times, in seconds. */
@@ -459,7 +468,7 @@ export const metrics = {
   requestCost: metric(
     "llm_request_cost_dollars",
     "histogram",
-    "USD",
+    "{USD}",
     ["model"],
     "What one request to a provider cost, where that is known.",
     { byFeature: true, buckets: dollars }
@@ -469,7 +478,8 @@ export const metrics = {
     "counter",
     "{request}",
     ["model"],
-    "Requests that used tokens, or may have, whose cost is not known: they are missing from `llm_request_cost_dollars`."
+    "Requests that used tokens, or may have, whose cost is not known: they are missing from `llm_request_cost_dollars`. Of " +
+      "`Telemetry.layerPriced`, since elsewhere nobody says that there are prices."
   ),
   retries: metric("llm_retries_total", "counter", "{retry}", ["model", "reason"], "Retries, by what had failed."),
   fallbacks: metric(
@@ -496,7 +506,7 @@ export const metrics = {
   circuitState: metric(
     "llm_circuit_state",
     "gauge",
-    "1",
+    "{state}",
     ["circuit"],
     "The state of a circuit, as this process has last seen it: 0 closed, 1 half open, 2 open."
   ),
@@ -512,14 +522,17 @@ export const metrics = {
     "gauge",
     "1",
     ["scope", "resource", "window"],
-    "How far a limit is used up, reservations among it: 1 is all of it. Of limits that all calls share, or all of a feature."
+    "How far a limit is used up, reservations among it: 1 is all of it. Of limits that all calls share, and, where features are asked " +
+      "for, of those of a feature.",
+    { byFeature: true }
   ),
   budgetRemaining: metric(
     "llm_budget_remaining",
     "gauge",
-    "1",
+    "{amount}",
     ["scope", "resource", "window"],
-    "What is left of a limit: dollars (`usd`), tokens or requests, as `resource` says."
+    "What is left of a limit: dollars (`usd`), tokens or requests, as `resource` says.",
+    { byFeature: true }
   ),
   budgetRefusals: metric(
     "llm_budget_refusals_total",
@@ -545,7 +558,7 @@ export const metrics = {
   cacheSavedCost: metric(
     "llm_cache_saved_dollars_total",
     "counter",
-    "USD",
+    "{USD}",
     ["model"],
     "What answers from a cache had cost when a model gave them."
   ),

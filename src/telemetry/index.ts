@@ -3,4 +3,7 @@
  *
  * @since 0.1.0
  */
+export * as Conventions from "./Conventions.ts"
 export * as Ledger from "./Ledger.ts"
+export * as LiveView from "./LiveView.ts"
+export * as Telemetry from "./Telemetry.ts"

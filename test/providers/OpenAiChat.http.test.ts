@@ -5,7 +5,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Llm, LlmError } from "effect-bulwark"
 import { OpenAiChat } from "effect-bulwark/providers"
 import * as Arr from "effect/Array"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
@@ -159,6 +161,10 @@ describe("spans", () => {
         "http.response.status_code": 503,
         "error.type": "503"
       })
+      if (span?.status._tag !== "Ended") return assert.fail("the span is open")
+      const { exit } = span.status
+      const errors = Exit.isFailure(exit) ? Cause.prettyErrors(exit.cause) : []
+      assert.deepStrictEqual(errors.map(({ message, name }) => [name, message]), [["503", "HTTP 503"]])
     }))
 
   it.effect("are not made where the application wants none", () =>

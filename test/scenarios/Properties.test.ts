@@ -3,11 +3,13 @@
  * to six steps, a stream or a full answer, read quickly, slowly, or given up.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Arbitrary, Effect, Exit, Fiber, Schema, Stream } from "effect"
-import { Llm, LlmError, Part } from "effect-bulwark"
+import { Arbitrary, Effect, Exit, Fiber, Metric, Schema, Stream, Tracer } from "effect"
+import { Llm, LlmError, Part, type Receipt } from "effect-bulwark"
+import { Telemetry } from "effect-bulwark/telemetry"
 import { ScriptedProvider } from "effect-bulwark/testing"
 import { TestClock } from "effect/testing"
 import { Anthropic, makeProbe, makeReceipts, OpenAi, openai, question } from "../core/support/stack.ts"
+import { makeTracer, type Numbers, numbers, type Tree } from "../telemetry/support/recorded.ts"
 import { permitsTaken, policies, policyNames, services, type Stack } from "./support/policies.ts"
 
 const Behaviour = Schema.Literals([
@@ -101,6 +103,7 @@ const run = (recipe: typeof Recipe.Type) =>
   Effect.gen(function*() {
     const probe = yield* makeProbe
     const receipts = makeReceipts()
+    const telemetry = makeTracer()
     const first = ScriptedProvider.make(OpenAi, script("openai", recipe.openai))
     const second = ScriptedProvider.make(Anthropic, script("anthropic", recipe.anthropic))
     const llm = recipe.policies.reduce<Stack>((stack, name) => policies[name](stack), openai)
@@ -161,11 +164,55 @@ const run = (recipe: typeof Recipe.Type) =>
       if (recipe.mode === "stream" && parts.length > 0 && !receipt.events.some((event) => event.type === "resume")) {
         assert.isFalse(parts.some((part) => part.type === "retract"))
       }
+      // Telemetry says what the receipt says, once, and all of it is over.
+      told(receipt, telemetry.trees(), yield* numbers)
       // Nothing is left behind.
       assert.strictEqual(yield* permitsTaken(llm), 0)
       assert.deepStrictEqual([probe.timers(), probe.fibers()], [0, 0])
-    }).pipe(Effect.provide([services(), first.layer, second.layer]))
+    }).pipe(
+      Effect.provide([services(), first.layer, second.layer, Telemetry.layer()]),
+      Effect.provideService(Tracer.Tracer, telemetry.tracer),
+      Effect.provideService(Metric.MetricRegistry, new Map())
+    )
   })
+
+const told = (receipt: Receipt.Receipt, trees: ReadonlyArray<Tree>, counted: Numbers): void => {
+  const operation = trees.find(({ span }) => span.startsWith("chat "))
+  if (operation === undefined || trees.length !== 1) return assert.fail(`${trees.length} spans hang from none`)
+  const attempts = operation.below
+  for (const { attributes, from, to } of [operation, ...attempts]) {
+    assert.isNumber(to, "a span is still open")
+    assert.isAtLeast(from, operation.from)
+    assert.isAtMost(Number(to), Number(operation.to))
+    assert.isDefined(attributes["bulwark.outcome"])
+  }
+  assert.strictEqual(operation.attributes["bulwark.outcome"], receipt.outcome)
+  assert.deepStrictEqual(
+    attempts.map(({ attributes }) => attributes["bulwark.outcome"]),
+    receipt.attempts.map(({ outcome }) => outcome)
+  )
+  assert.deepStrictEqual(
+    attempts.map(({ from, to }) => [from, Number(to) - from]),
+    receipt.attempts.map(({ durationMillis, startMillis }) => [receipt.startedAt + startMillis, durationMillis])
+  )
+  const decisions = receipt.events.map(({ type }) => `bulwark.${type}`)
+  assert.deepStrictEqual(
+    operation.events.map(([name]) => name).filter((name) => decisions.includes(name)),
+    decisions
+  )
+  const total = (name: string): number =>
+    Object.entries(counted)
+      .filter(([series]) => series === name || series.startsWith(`${name}{`))
+      .reduce((sum, [, value]) => sum + (typeof value === "number" ? value : value[0]), 0)
+  assert.strictEqual(total("llm_attempts_total"), receipt.attempts.length)
+  assert.strictEqual(total("gen_ai.client.operation.duration"), receipt.attempts.length)
+  assert.strictEqual(total("llm_request_duration_seconds"), 1)
+  assert.strictEqual(total("llm_policy_events_total"), receipt.events.length)
+  assert.strictEqual(total("llm_retries_total"), receipt.events.filter(({ type }) => type === "retry").length)
+  for (const gauge of ["llm_requests_in_flight", "llm_attempts_in_flight", "llm_queue_depth"]) {
+    assert.strictEqual(total(gauge), 0, gauge)
+  }
+}
 
 /** What lies between two retractions, the retracted among it. */
 const segments = (parts: ReadonlyArray<Part.Part>): ReadonlyArray<ReadonlyArray<Part.Part>> => {

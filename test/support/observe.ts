@@ -3,12 +3,15 @@
  * texts in which people and exporters meet them.
  */
 import { LlmError, Receipt } from "effect-bulwark"
+import { Telemetry } from "effect-bulwark/telemetry"
 import * as Cause from "effect/Cause"
 import * as Console from "effect/Console"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Logger from "effect/Logger"
 import * as Metric from "effect/Metric"
+import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
 import * as References from "effect/References"
 import * as Schema from "effect/Schema"
 import * as Tracer from "effect/Tracer"
@@ -72,6 +75,12 @@ export interface Observation<A, E> {
   readonly receipts: ReadonlyArray<Receipt.Receipt>
 }
 
+/** All that can be told of a call but what was said. */
+const telemetry = Telemetry.layer({
+  attribution: ["user", "tenant", "feature", "requestId"],
+  features: true
+})
+
 /** Runs a program, and watches it with all that is there to watch it. */
 export const observe = <A, E, R>(program: Effect.Effect<A, E, R>): Effect.Effect<Observation<A, E>, never, R> =>
   Effect.suspend(() => {
@@ -96,7 +105,7 @@ export const observe = <A, E, R>(program: Effect.Effect<A, E, R>): Effect.Effect
       // What fails is logged, as applications do it.
       Effect.tapCause((cause) => Effect.logError("failed", cause)),
       Effect.exit,
-      Effect.provide(loggers),
+      Effect.provide([loggers, telemetry]),
       Effect.provideService(References.MinimumLogLevel, "All"),
       Effect.provideService(Console.Console, keeping(lines)),
       Effect.provideService(Tracer.Tracer, tracer),
@@ -114,6 +123,7 @@ export const observe = <A, E, R>(program: Effect.Effect<A, E, R>): Effect.Effect
           ),
           logs: lines.join("\n"),
           metrics: printed(metrics),
+          prometheus: PrometheusMetrics.formatUnsafe(Context.make(Metric.MetricRegistry, metrics)),
           receipts: printed(receipts) + JSON.stringify(receipts) + receipts.map(Receipt.render).join("\n"),
           cause: Exit.isFailure(exit) ? Cause.pretty(exit.cause) + printed(exit.cause) : ""
         }

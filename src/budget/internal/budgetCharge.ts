@@ -131,6 +131,11 @@ class BudgetCharge implements Charge {
   private holds(balances: ReadonlyArray<Balance>): Effect.Effect<void> {
     this.state = "held"
     this.balances = balances
+    if (this.account.call.recorder.watch !== undefined) {
+      const { most, price } = this.quoted!
+      this.noteAmounts("Reserved", most.tokens, price === undefined ? undefined : most.usd, false)
+      this.noteBalances(undefined)
+    }
     return Effect.andThen(
       this.books.publish((at) => this.change("Reserved", at, this.quoted!.most)),
       this.warn(nothing)
@@ -144,6 +149,7 @@ class BudgetCharge implements Charge {
     // Of the limits of one call something is held only where the store has refused.
     this.leaveOfCall(this.state === "asking" ? nothing : undefined)
     this.state = "over"
+    this.account.call.recorder.note({ _tag: "Refused", scope, resource, window })
     const error = new LlmError.BudgetExceeded({
       provider,
       model,
@@ -184,6 +190,10 @@ class BudgetCharge implements Charge {
         (spent) => {
           this.leaveOfCall(spent.amounts)
           this.cost = { amount: spent.cost, estimated: spent.estimated }
+          if (this.account.call.recorder.watch !== undefined) {
+            if (ending.sent) this.noteAmounts("Settled", spent.amounts.tokens, spent.cost, spent.estimated)
+            this.noteBalances(spent.amounts)
+          }
           // Only the wait can be cut short: the write itself has begun by then.
           return Effect.flatMap(this.write(state, ending.sent, spent), (wait) => Effect.as(restore(wait), this.cost))
         }
@@ -267,6 +277,37 @@ class BudgetCharge implements Charge {
         ),
       { discard: true }
     )
+  }
+
+  private noteAmounts(
+    _tag: "Reserved" | "Settled",
+    tokens: number,
+    cost: number | undefined,
+    estimated: boolean
+  ): void {
+    const { model, provider } = this.asked
+    this.account.call.recorder.note({ _tag, provider, model, cost, tokens, estimated })
+  }
+
+  /** How far the limits are used up, as the store said when it was asked, and with what has been booked since for this request. */
+  private noteBalances(booked: Amounts | undefined): void {
+    const { recorder } = this.account.call
+    this.balances.forEach(({ reserved, used }, n) => {
+      const { limit, most, resource, scope, window } = this.books.shared[n]!
+      const keys = limit.scope ?? "global"
+      // One number each for all, or for all of a feature. Whoever has an account of their own is none of a metric's business.
+      if (keys !== "global" && keys !== "feature") return
+      const change = booked === undefined ? 0 : booked[resource] - this.quoted!.most[resource]
+      recorder.note({
+        _tag: "Balance",
+        scope,
+        resource,
+        window,
+        feature: keys === "feature" ? this.attribution.feature : undefined,
+        used: used + reserved + change,
+        limit: most
+      })
+    })
   }
 
   private requested(amounts: Amounts): Requested {

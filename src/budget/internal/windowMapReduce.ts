@@ -6,12 +6,12 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { Settings, Target } from "../../core/Call.ts"
 import { type Answer, generateText, whole } from "../../core/Generate.ts"
+import { targetOf } from "../../core/internal/target.ts"
 import type { Llm } from "../../core/Llm.ts"
 import { ContextLengthExceeded, type OutputTruncated } from "../../core/LlmError.ts"
 import * as Plan from "../../core/Plan.ts"
 import type { Receipt } from "../../core/Receipt.ts"
 import * as Usage from "../../core/Usage.ts"
-import { askedOf } from "../../policies/internal/sharedKey.ts"
 import { TokenCount } from "../TokenCount.ts"
 import { cutText } from "./windowChunks.ts"
 import { Windows } from "./windowTable.ts"
@@ -153,7 +153,7 @@ const prepare = (
   atLeast("window", options.window, 1)
   atLeast("concurrency", options.concurrency, 1)
   atLeast("overlapTokens", overlapTokens, 0)
-  const models = [...new Set(Plan.models(plan))].flatMap((model) => askedOf(model) ?? [])
+  const models = [...new Set(Plan.models(plan))].flatMap((model) => targetOf(model) ?? [])
   const targets: ReadonlyArray<Target> = models.length === 0 ? [{ provider: "", model: "" }] : models
   return Effect.gen(function*() {
     const counter = yield* TokenCount

@@ -5,9 +5,9 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Call, Request } from "../../core/Call.ts"
 import { digest } from "../../core/internal/digest.ts"
+import { targetOf } from "../../core/internal/target.ts"
 import * as Plan from "../../core/Plan.ts"
 import { MinimumQuality } from "../../policies/internal/cascade.ts"
-import { askedOf } from "../../policies/internal/sharedKey.ts"
 import { type Scope, scopeParts, tagNames, textOf } from "../CacheKey.ts"
 import type { Engine } from "./cacheEngine.ts"
 import type { Settings } from "./cacheSettings.ts"
@@ -103,23 +103,17 @@ const attempt = (
  * and two calls that only differ in how they are cut are two.
  */
 const prepared = (call: Call, models: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<unknown> | undefined> => {
-  // It may say on the receipt what it does. It does it again when the request is sent.
-  const events = call.recorder.events.length
-  return Effect.map(
-    Effect.forEach(models, (model) => {
-      const target = askedOf(model)
-      return target === undefined
-        ? Effect.succeed(undefined)
-        : Effect.map(
-          Effect.exit(call.prepare!(target, call.request)),
-          (exit) => Exit.isFailure(exit) ? "refused" : sameRequest(exit.value, call.request)
-        )
-    }),
-    (changed) => {
-      call.recorder.events.splice(events)
-      return changed.every((one) => one === undefined) ? undefined : changed
-    }
-  )
+  // It would say on the receipt what it does. It does it again when the request is sent.
+  const tried = call.recorder.trying(Effect.forEach(models, (model) => {
+    const target = targetOf(model)
+    return target === undefined
+      ? Effect.succeed(undefined)
+      : Effect.map(
+        Effect.exit(call.prepare!(target, call.request)),
+        (exit) => Exit.isFailure(exit) ? "refused" : sameRequest(exit.value, call.request)
+      )
+  }))
+  return Effect.map(tried, (changed) => changed.every((one) => one === undefined) ? undefined : changed)
 }
 
 const sameRequest = (prepared: Request, request: Request): unknown =>

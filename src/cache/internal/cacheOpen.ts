@@ -7,7 +7,9 @@ import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import type { Call } from "../../core/Call.ts"
-import { outcomeOf, Recorder } from "../../core/internal/recorder.ts"
+import { watch } from "../../core/internal/instrument.ts"
+import { begun } from "../../core/internal/operation.ts"
+import { errorOf, outcomeOf, Recorder } from "../../core/internal/recorder.ts"
 import * as Llm from "../../core/Llm.ts"
 import { isTransient, type LlmError, StoreUnavailable, tagOf } from "../../core/LlmError.ts"
 import { type CacheResult, Observer } from "../../core/Receipt.ts"
@@ -320,31 +322,44 @@ export class CachePolicy<E, R> {
 
   /** Asks on nobody's receipt but its own. */
   private operation(engine: Engine, call: Call, asking: Asking, run: Asked<E, R>): Effect.Effect<void, E, R> {
-    return Effect.flatMap(randomId, (id) => {
-      const { lease } = this.settings
-      const recorder = new Recorder(`op_${id}`, call.attribution, call.recorder.clock)
-      recorder.prompt = call.prompt
-      recorder.cache = "miss"
-      const own: Call = {
-        ...call,
-        id: recorder.operationId,
-        mode: "whole",
-        recorder,
-        attempt: 0,
-        // Nobody waits for it.
-        deadline: recorder.now() + lease,
-        openBy: undefined,
-        pulse: undefined
-      }
-      const opened = Effect.timeoutOrElse(this.shared(engine, own, refreshing, asking, undefined, run), {
-        duration: Duration.millis(lease),
-        orElse: () => Effect.die(new Error("A refresh of the cache took longer than its lease"))
-      })
-      return Effect.asVoid(Effect.onExit(
-        Effect.scopedWith((scope) => Scope.provide(opened, scope)),
-        (exit) => Effect.flatMap(Observer, (observe) => observe(recorder.close(outcomeOf(exit))))
-      ))
-    })
+    return Effect.flatMap(randomId, (random) =>
+      begun((fiber, restore) => {
+        const { lease } = this.settings
+        const id = `op_${random}`
+        const { attribution, request, recorder: { clock } } = call
+        const startedAt = clock.currentTimeMillisUnsafe()
+        const watched = watch(fiber, {
+          id,
+          mode: "whole",
+          request,
+          attribution,
+          plan: this.self.plan,
+          startedAt,
+          refresh: true
+        })
+        const recorder = new Recorder(id, attribution, clock, undefined, startedAt, watched)
+        recorder.prompt = call.prompt
+        recorder.cache = "miss"
+        const own: Call = {
+          ...call,
+          id: recorder.operationId,
+          mode: "whole",
+          recorder,
+          attempt: 0,
+          // Nobody waits for it.
+          deadline: recorder.now() + lease,
+          openBy: undefined,
+          pulse: undefined
+        }
+        const opened = Effect.timeoutOrElse(this.shared(engine, own, refreshing, asking, undefined, run), {
+          duration: Duration.millis(lease),
+          orElse: () => Effect.die(new Error("A refresh of the cache took longer than its lease"))
+        })
+        return Effect.asVoid(Effect.onExit(
+          restore(Effect.scopedWith((scope) => Scope.provide(opened, scope))),
+          (exit) => Effect.flatMap(Observer, (observe) => observe(recorder.close(outcomeOf(exit), errorOf(exit))))
+        ))
+      }))
   }
 }
 

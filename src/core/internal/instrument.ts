@@ -5,16 +5,15 @@
  * is told must not throw, and does nothing that takes time.
  */
 import * as Context from "effect/Context"
-import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type * as Tracer from "effect/Tracer"
 import type { Attribution } from "../Attribution.ts"
-import type { Request, Target } from "../Call.ts"
-import type * as Money from "../Money.ts"
 import type * as Part from "../Part.ts"
 import type { Plan } from "../Plan.ts"
+import type { PromptReference } from "../PromptReference.ts"
 import type * as Receipt from "../Receipt.ts"
-import type { AttemptRecord } from "./recorder.ts"
+import type { Usage } from "../Usage.ts"
+import type { Request, Target } from "./request.ts"
 
 /** An operation that begins. */
 export interface Begun {
@@ -33,8 +32,12 @@ export interface Begun {
 export type Note =
   /** A cache has said what it does for the call. */
   | { readonly _tag: "Cache"; readonly result: Receipt.CacheResult }
+  /** A version of a prompt is what is asked. */
+  | { readonly _tag: "Prompt"; readonly prompt: PromptReference }
   /** A circuit has changed its state, and the call was the occasion. */
   | { readonly _tag: "Circuit"; readonly circuit: string; readonly from: string; readonly to: string }
+  /** A circuit was asked, and has this state, as far as can be told from what it said. */
+  | { readonly _tag: "CircuitSeen"; readonly circuit: string; readonly state: string }
   /** One of two requests of a race has answered first; `second` where that is the one that was sent later. */
   | { readonly _tag: "Hedged"; readonly winner: "first" | "second" }
   /** Room was taken in a budget before a request is sent, or what it used was booked after it. */
@@ -42,7 +45,8 @@ export type Note =
     readonly _tag: "Reserved" | "Settled"
     readonly provider: string
     readonly model: string
-    readonly cost: Money.MicroUsd
+    /** In micro-dollars, where the price is known. */
+    readonly cost: number | undefined
     readonly tokens: number
     readonly estimated: boolean
   }
@@ -61,6 +65,33 @@ export type Note =
   /** How many calls wait at a limiter. */
   | { readonly _tag: "Queue"; readonly limiter: string; readonly interactive: number; readonly batch: number }
 
+/** How an operation has ended, as far as its receipt does not say. */
+export interface Ending {
+  /** What it has failed with, where it has. */
+  readonly error: unknown
+  /** The model that was asked and whose answer it was, where there is one. */
+  readonly served: Target | undefined
+  /** The answer, where it was asked for as a whole. */
+  readonly answer: ReadonlyArray<Part.AnswerPart> | undefined
+  /** The text of it that has arrived. */
+  readonly text: () => string
+}
+
+/** One request to a provider, as far as it has got: it changes until it has ended. */
+export interface Attempted {
+  readonly provider: string
+  readonly model: string
+  /** In milliseconds since 1970. */
+  readonly startedAt: number
+  readonly firstPartAt: number | undefined
+  /** The model that says it answered. */
+  readonly servedModel: string | undefined
+  /** How it has ended, as receipts name it. */
+  readonly outcome: string | undefined
+  readonly usage: Usage | undefined
+  readonly finishReason: string | undefined
+}
+
 /** Watches one request to a provider. */
 export interface AttemptWatch {
   /** The span of the request, under which whatever is sent hangs. */
@@ -76,18 +107,14 @@ export interface AttemptWatch {
 export interface OperationWatch {
   /** The span of the operation, under which whatever runs within it hangs. */
   readonly span: Tracer.AnySpan | undefined
-  readonly attempt: (record: AttemptRecord, request: Request) => AttemptWatch | undefined
-  /** A decision, at a moment in milliseconds; `to` is where it leads. */
-  readonly decided: (event: Receipt.Event, to: Target | undefined) => void
+  readonly attempt: (attempted: Attempted, request: Request) => AttemptWatch | undefined
+  /** A decision; `to` is the model that it leads to and `from` the one that it leaves, where it leads from one to another. */
+  readonly decided: (event: Receipt.Event, to: Target | undefined, from: Target | undefined) => void
   readonly noted: (note: Note) => void
-  /** It takes part in requests that another operation began. */
-  readonly joined: (other: OperationWatch) => void
-  /** The exit is that of the operation, where it has one. */
-  readonly closed: (
-    receipt: Receipt.Receipt,
-    error: unknown,
-    answer: ReadonlyArray<Part.AnswerPart> | undefined
-  ) => void
+  /** It takes part in requests that another operation began, whose span this is. */
+  readonly joined: (other: Tracer.AnySpan | undefined) => void
+  /** It is over. */
+  readonly closed: (receipt: Receipt.Receipt, ending: Ending) => void
 }
 
 export interface Instrument {
@@ -109,12 +136,51 @@ export const Live = place("live")
 /** What is out of the ordinary. */
 export const Alerts = place("alerts")
 
-/** Whoever watches what a fiber does. */
-export const watching = (fiber: Fiber.Fiber<unknown, unknown>): ReadonlyArray<Instrument> | undefined => {
+/** Has an operation watched by whoever watches what a fiber does. */
+export const watch = (fiber: Fiber.Fiber<unknown, unknown>, begun: Begun): OperationWatch | undefined => {
   const telemetry = fiber.getRef(Telemetry)
   const live = fiber.getRef(Live)
   const alerts = fiber.getRef(Alerts)
-  return telemetry === undefined && live === undefined && alerts === undefined
-    ? undefined
-    : [telemetry, live, alerts].filter((instrument) => instrument !== undefined)
+  if (telemetry === undefined && live === undefined && alerts === undefined) return undefined
+  const watches = [telemetry, live, alerts]
+    .map((instrument) => instrument?.operation(begun, fiber))
+    .filter((watch) => watch !== undefined)
+  return watches.length <= 1 ? watches[0] : together(watches)
 }
+
+const together = (watches: ReadonlyArray<OperationWatch>): OperationWatch => ({
+  span: watches.find(({ span }) => span !== undefined)?.span,
+  attempt: (record, request) => {
+    const attempts = watches
+      .map((watch) => watch.attempt(record, request))
+      .filter((attempt) => attempt !== undefined)
+    return attempts.length <= 1 ? attempts[0] : {
+      span: attempts.find(({ span }) => span !== undefined)?.span,
+      propagates: attempts.some(({ propagates }) => propagates),
+      arrived: (parts, first) => {
+        for (const attempt of attempts) attempt.arrived(parts, first)
+      },
+      ended: (error) => {
+        for (const attempt of attempts) attempt.ended(error)
+      }
+    }
+  },
+  decided: (event, to, from) => {
+    for (const watch of watches) watch.decided(event, to, from)
+  },
+  noted: (note) => {
+    for (const watch of watches) watch.noted(note)
+  },
+  joined: (other) => {
+    for (const watch of watches) watch.joined(other)
+  },
+  closed: (receipt, ending) => {
+    for (const watch of watches) watch.closed(receipt, ending)
+  }
+})
+
+/** Whether the provider that is asked is told of the trace: set around one request. */
+export const Propagates: Context.Reference<boolean> = Context.Reference<boolean>(
+  "effect-bulwark/core/Instrument/Propagates",
+  { defaultValue: () => false }
+)

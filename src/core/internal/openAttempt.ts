@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Pull from "effect/Pull"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as Tracer from "effect/Tracer"
 import type { Account, Call, Request, Settings } from "../Call.ts"
 import * as Opened from "../Opened.ts"
 import * as Part from "../Part.ts"
@@ -21,8 +22,9 @@ import {
   ServerError,
   type StreamInterrupted
 } from "./errors.ts"
+import { type AttemptWatch, Propagates } from "./instrument.ts"
 import { toPull } from "./pull.ts"
-import { type AttemptRecord, outcomeOfCause } from "./recorder.ts"
+import { type AttemptRecord, errorOfCause, outcomeOfCause } from "./recorder.ts"
 
 /** What can be asked of a provider for one request. */
 export interface Upstream {
@@ -83,13 +85,9 @@ const charged = (
   return Effect.onExit(
     Effect.flatMap(reserve, (settings) => send(call, upstream, settings, book, (begun) => record = begun)),
     // A flow goes on, and is booked at its own end.
-    (exit) => exit._tag === "Failure" ? book(errorOf(exit.cause)) : exit.value._tag === "Whole" ? book() : Effect.void
+    (exit) =>
+      exit._tag === "Failure" ? book(errorOfCause(exit.cause)) : exit.value._tag === "Whole" ? book() : Effect.void
   )
-}
-
-const errorOf = (cause: Cause.Cause<unknown>): unknown => {
-  const error = Cause.findErrorOption(cause)
-  return error._tag === "Some" ? error.value : undefined
 }
 
 const send = (
@@ -99,34 +97,46 @@ const send = (
   book: Book,
   began?: (record: AttemptRecord) => void
 ): Effect.Effect<Opened.Opened, ProviderError, Scope.Scope> =>
-  Effect.suspend(() => {
-    const record = call.recorder.begin(upstream.provider, upstream.model)
+  // Once others have been told that it begins, nothing may come between before it is known how it ends.
+  Effect.uninterruptibleMask((restore) => {
+    const record = call.recorder.begin(
+      upstream.provider,
+      upstream.model,
+      settings === upstream.request.settings ? upstream.request : { ...upstream.request, settings }
+    )
     began?.(record)
     call.pulse?.attempt()
-    const open: Effect.Effect<Opened.Opened, ProviderError, Scope.Scope> = call.transport === "whole"
+    const sent: Effect.Effect<Opened.Opened, ProviderError, Scope.Scope> = call.transport === "whole"
       ? Effect.flatMap(upstream.whole(settings), (answer) => settleWhole(call, record, Part.fromAnswer(answer)))
       : Effect.flatMap(
         toPull(upstream.stream(settings)),
         (pull) =>
           call.mode === "whole" ? collect(call, record, pull, []) : commit(call, record, upstream, book, pull, [])
       )
-    return Effect.onExit(open, (exit) => {
+    const open = record.watch === undefined ? sent : watched(sent, record.watch)
+    return Effect.onExit(restore(open), (exit) => {
       if (exit._tag === "Failure") {
-        record.end(outcomeOfCause(exit.cause), call.recorder.now())
+        const error = errorOfCause(exit.cause)
+        record.end(outcomeOfCause(exit.cause), call.recorder.now(), error)
         call.pulse?.failed()
-        const error = Cause.findErrorOption(exit.cause)
-        if (error._tag === "Some") upstream.failed(error.value)
+        if (error !== undefined) upstream.failed(error)
       }
       return Effect.void
     })
   })
+
+/** What is sent hangs below the span of the attempt. */
+const watched = <A, E, R>(sent: Effect.Effect<A, E, R>, watch: AttemptWatch): Effect.Effect<A, E, R> => {
+  const below = watch.span === undefined ? sent : Effect.provideService(sent, Tracer.ParentSpan, watch.span)
+  return watch.propagates ? Effect.provideService(below, Propagates, true) : below
+}
 
 const settleWhole = (
   call: Call,
   record: AttemptRecord,
   parts: ReadonlyArray<Part.Part>
 ): Effect.Effect<Opened.Opened, ProviderError> => {
-  for (const part of parts) record.see(part)
+  record.arrived(parts, call.recorder.clock)
   const now = call.recorder.now()
   record.firstPartAt = now
   call.pulse?.parts(true)
@@ -146,11 +156,7 @@ const upToFinish = (parts: Parts): Parts => {
 
 /** Looks at parts as they arrive; true when there is content among them. */
 const see = (call: Call, record: AttemptRecord, parts: Parts): boolean => {
-  let content = false
-  for (const part of parts) {
-    if (record.see(part)) content = true
-  }
-  if (content && record.firstPartAt === undefined) record.firstPartAt = call.recorder.now()
+  const content = record.arrived(parts, call.recorder.clock)
   call.pulse?.parts(content)
   return content
 }
@@ -238,9 +244,9 @@ const flow = (
   let pending: Parts | undefined = first
   let failed: StreamInterrupted | undefined
 
-  const end = (outcome: string): void => record.end(outcome, call.recorder.now())
+  const end = (outcome: string, error?: unknown): void => record.end(outcome, call.recorder.now(), error)
   const fail = (error: StreamInterrupted): Effect.Effect<never, StreamInterrupted> => {
-    end(error._tag)
+    end(error._tag, error)
     return Effect.andThen(book(error), Effect.fail(error))
   }
   const hand = (parts: Parts): Pull.Pull<Parts, StreamInterrupted> => {
@@ -258,7 +264,7 @@ const flow = (
   const next: Pull.Pull<Parts, StreamInterrupted> = Pull.matchEffect(pull, {
     onSuccess: (arrived) => {
       const parts = upToFinish(arrived)
-      for (const part of parts) record.see(part)
+      record.arrived(parts, call.recorder.clock)
       return hand(parts)
     },
     onFailure: (cause) => {
@@ -266,11 +272,11 @@ const flow = (
         upstream.failed(error)
         return interruption(record, error)
       })
-      end(outcomeOfCause(interrupted))
+      end(outcomeOfCause(interrupted), errorOfCause(interrupted))
       // Whoever is interrupted while reading may read on.
       return Cause.hasInterruptsOnly(interrupted)
         ? Effect.failCause(interrupted)
-        : Effect.andThen(book(errorOf(interrupted)), Effect.failCause(interrupted))
+        : Effect.andThen(book(errorOfCause(interrupted)), Effect.failCause(interrupted))
     },
     onDone: () => fail(record.interrupted("unfinished"))
   })

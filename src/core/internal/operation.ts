@@ -8,14 +8,17 @@ import type * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as Tracer from "effect/Tracer"
 import * as Attribution from "../Attribution.ts"
 import type { Call, Request } from "../Call.ts"
 import type { Llm } from "../Llm.ts"
 import type { StreamInterrupted } from "../LlmError.ts"
 import * as Opened from "../Opened.ts"
 import * as Part from "../Part.ts"
+import type { Plan } from "../Plan.ts"
 import * as Receipt from "../Receipt.ts"
-import { outcomeOf, Recorder } from "./recorder.ts"
+import { type OperationWatch, watch } from "./instrument.ts"
+import { errorOf, outcomeOf, Recorder } from "./recorder.ts"
 
 /** 48 random bits. */
 const operationId = (random: Random.Random): string =>
@@ -23,12 +26,16 @@ const operationId = (random: Random.Random): string =>
 
 const makeCall = (
   fiber: Fiber.Fiber<unknown, unknown>,
+  plan: Plan,
   mode: Call["mode"],
   request: Request,
   retractable: boolean
 ): Call => {
   const attribution = fiber.getRef(Attribution.Current)
   const id = operationId(fiber.getRef(Random.Random))
+  const clock = fiber.getRef(Clock.Clock)
+  const startedAt = clock.currentTimeMillisUnsafe()
+  const watched = watch(fiber, { id, mode, request, attribution, plan, startedAt, refresh: false })
   return {
     id,
     mode,
@@ -46,9 +53,28 @@ const makeCall = (
     attribution,
     prompt: undefined,
     pulse: undefined,
-    recorder: new Recorder(id, attribution, fiber.getRef(Clock.Clock))
+    recorder: new Recorder(id, attribution, clock, undefined, startedAt, watched)
   }
 }
+
+/** What runs within an operation hangs below its span. */
+const below = <A, E, R>(
+  operation: OperationWatch | undefined,
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  operation?.span === undefined ? effect : Effect.provideService(effect, Tracer.ParentSpan, operation.span)
+
+/**
+ * Begins an operation, and restores interruption around what runs in it: one that has begun, and that others have been told of, cannot be
+ * interrupted before it is known how it ends.
+ */
+export const begun = <A, E, R>(
+  operation: (
+    fiber: Fiber.Fiber<unknown, unknown>,
+    restore: <B, E2, R2>(effect: Effect.Effect<B, E2, R2>) => Effect.Effect<B, E2, R2>
+  ) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  Effect.uninterruptibleMask((restore) => Effect.withFiber((fiber) => operation(fiber, restore)))
 
 /** A full answer and its receipt. */
 export interface Settled<A> {
@@ -63,8 +89,8 @@ export const runWhole = <E, R, A, E2, R2>(
   request: Request,
   settle: (answer: ReadonlyArray<Part.AnswerPart>, call: Call) => Effect.Effect<A, E2, R2>
 ): Effect.Effect<Settled<A>, E | E2, Exclude<R, Scope.Scope> | R2> =>
-  Effect.withFiber((fiber) => {
-    const call = makeCall(fiber, "whole", request, true)
+  begun((fiber, restore) => {
+    const call = makeCall(fiber, llm.plan, "whole", request, true)
     const observer = fiber.getRef(Receipt.Observer)
     const run = Effect.flatMap(Effect.scoped(llm.open(call)), (opened) => {
       if (opened._tag === "Flow") {
@@ -75,10 +101,13 @@ export const runWhole = <E, R, A, E2, R2>(
       const answer = Part.toAnswer(opened.parts)
       return Effect.map(
         settle(answer, call),
-        (value): Settled<A> => ({ value, answer, receipt: call.recorder.close("success") })
+        (value): Settled<A> => ({ value, answer, receipt: call.recorder.close("success", undefined, answer) })
       )
     })
-    return Effect.onExit(run, (exit) => observer(call.recorder.close(outcomeOf(exit))))
+    return Effect.onExit(
+      restore(below(call.recorder.watch, run)),
+      (exit) => observer(call.recorder.close(outcomeOf(exit), errorOf(exit)))
+    )
   })
 
 /** Runs one call as a stream of its parts; `retractable` where the reader understands a `retract` part. */
@@ -87,26 +116,28 @@ export const runStream = <E, R>(
   request: Request,
   retractable: boolean
 ): Stream.Stream<Part.Part, E | StreamInterrupted, Exclude<R, Scope.Scope>> =>
-  Stream.unwrap(Effect.withFiber((fiber) => {
-    const call = makeCall(fiber, "stream", request, retractable)
+  Stream.unwrap(begun((fiber, restore) => {
+    const call = makeCall(fiber, llm.plan, "stream", request, retractable)
     const observer = fiber.getRef(Receipt.Observer)
     let flowing = false
-    let unopened: string | undefined
+    let unopened: Exit.Exit<unknown, unknown> | undefined
     // Registered before anything else, so that it runs after every attempt has ended.
     return Effect.andThen(
       Effect.addFinalizer((exit) =>
         // Whoever pulls by hand may have dealt with the failure, which is one all the same.
         observer(
-          call.recorder.close(flowing ? outcomeOfFlow(call.recorder, exit) : unopened ?? outcomeOf(exit))
+          flowing
+            ? call.recorder.close(outcomeOfFlow(call.recorder, exit), errorOf(exit))
+            : call.recorder.close(outcomeOf(unopened ?? exit), errorOf(unopened ?? exit))
         )
       ),
       Effect.onExit(
-        Effect.map(llm.open(call), (opened) => {
+        Effect.map(restore(below(call.recorder.watch, llm.open(call))), (opened) => {
           flowing = true
           return Opened.stream(opened)
         }),
         (exit) => {
-          if (exit._tag === "Failure") unopened = outcomeOf(exit)
+          if (exit._tag === "Failure") unopened = exit
           return Effect.void
         }
       )

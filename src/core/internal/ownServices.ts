@@ -7,6 +7,7 @@ import * as Random from "effect/Random"
 import * as Tracer from "effect/Tracer"
 import * as Attribution from "../Attribution.ts"
 import { Observer } from "../Receipt.ts"
+import { Alerts, Live, Telemetry } from "./instrument.ts"
 
 /**
  * Completes a caller's context with the upstreams that the service was made with: a caller that has others of the same name must not
@@ -15,7 +16,16 @@ import { Observer } from "../Receipt.ts"
 export const ownServices = <R>(
   context: Context.Context<R>
 ): (current: Context.Context<never>) => Context.Context<R> => {
-  const own = Context.omit(Tracer.ParentSpan, Attribution.Current, Observer, Clock.Clock, Random.Random)(context)
+  const own = Context.omit(
+    Tracer.ParentSpan,
+    Attribution.Current,
+    Observer,
+    Clock.Clock,
+    Random.Random,
+    Telemetry,
+    Live,
+    Alerts
+  )(context)
   // (None of these is something that we ask for, so taking them out leaves `R` as it was.)
   return (current) => Context.merge(current, own as Context.Context<R>)
 }

@@ -5,6 +5,7 @@
 import type * as Response from "effect/ai/Response"
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
 import type { Attribution } from "../Attribution.ts"
@@ -14,6 +15,8 @@ import type { PromptReference } from "../PromptReference.ts"
 import type * as Receipt from "../Receipt.ts"
 import * as Usage from "../Usage.ts"
 import { type InterruptionCause, StreamInterrupted } from "./errors.ts"
+import type { AttemptWatch, Note, OperationWatch } from "./instrument.ts"
+import type { Request, Target } from "./request.ts"
 import { merged, type Timeline } from "./timeline.ts"
 
 export interface Cost {
@@ -35,6 +38,8 @@ export class AttemptRecord {
   finishReason: string | undefined = undefined
   finishMetadata: Response.ProviderMetadata | undefined = undefined
   cost: Cost | undefined = undefined
+  /** Whoever is told of it as it happens. */
+  watch: AttemptWatch | undefined = undefined
   private readonly text: Array<string> = []
   /** What arrived beside the text: reasoning, and parameters of tools. */
   private readonly beside: Array<string> = []
@@ -61,10 +66,23 @@ export class AttemptRecord {
     return Part.isContent(part)
   }
 
-  end(outcome: string, now: number): void {
+  /** Takes note of parts as they arrive; true when there is content among them. */
+  arrived(parts: ReadonlyArray<Part.Part>, clock: Clock.Clock): boolean {
+    let content = false
+    for (const part of parts) {
+      if (this.see(part)) content = true
+    }
+    const first = content && this.firstPartAt === undefined
+    if (first) this.firstPartAt = clock.currentTimeMillisUnsafe()
+    this.watch?.arrived(parts, first)
+    return content
+  }
+
+  end(outcome: string, now: number, error?: unknown): void {
     if (this.outcome !== undefined) return
     this.outcome = outcome
     this.endedAt = now
+    this.watch?.ended(error)
   }
 
   /** Says that it goes on from another attempt, and how much of it and of that one has been delivered. */
@@ -138,15 +156,18 @@ export class Recorder {
   readonly attempts: Array<AttemptRecord> = []
   readonly events: Array<Receipt.Event>
   /** Which version of which prompt the call was made with. */
-  prompt: PromptReference | undefined = undefined
-  /** What a cache did for the call, and what that spared. */
-  cache: Receipt.CacheResult | undefined = undefined
+  private ownPrompt: PromptReference | undefined = undefined
+  /** What a cache did for the call so far, and what that spared. */
+  private ownCache: Receipt.CacheResult | undefined = undefined
   saved: { readonly usage: Usage.Usage | undefined; readonly cost: Money.MicroUsd | undefined } | undefined = undefined
   /** The branch whose answer is that of the call, where there is one. */
   private adopted: Recorder | undefined = undefined
   private own: AttemptRecord | undefined = undefined
   private ownDegraded = false
   private closed: Receipt.Receipt | undefined = undefined
+  private isQuiet = false
+  /** Whoever is told of the operation as it happens. */
+  readonly watch: OperationWatch | undefined
   private readonly parent: Recorder | undefined
   /** What it shares with other calls, and after how much of its own each of that began. */
   private shares: Array<{ readonly share: Share; readonly attempts: number; readonly events: number }> | undefined =
@@ -157,7 +178,8 @@ export class Recorder {
     attribution: Attribution,
     clock: Clock.Clock,
     parent?: Recorder,
-    startedAt = parent?.startedAt ?? clock.currentTimeMillisUnsafe()
+    startedAt = parent?.startedAt ?? clock.currentTimeMillisUnsafe(),
+    watch = parent?.watch
   ) {
     this.operationId = operationId
     this.attribution = attribution
@@ -165,11 +187,12 @@ export class Recorder {
     this.startedAt = startedAt
     this.events = parent?.events ?? []
     this.parent = parent
+    this.watch = watch
   }
 
   /** A recorder for requests that the call is about to share with others: on no receipt, until one of them owns a {@link share}. */
   apart(): Recorder {
-    return new Recorder(this.operationId, this.attribution, this.clock, undefined, this.startedAt)
+    return new Recorder(this.operationId, this.attribution, this.clock, undefined, this.startedAt, this.watch)
   }
 
   /** Takes part in what is recorded {@link apart}. */
@@ -177,6 +200,7 @@ export class Recorder {
     this.shares ??= []
     this.shares.push({ share, attempts: this.attempts.length, events: this.events.length })
     this.parent?.share(share)
+    if (this.watch !== share.recorder.watch) this.watch?.joined(share.recorder.watch?.span)
   }
 
   /**
@@ -190,6 +214,24 @@ export class Recorder {
   /** Makes the answer of a branch that of the call, whoever serves it in the end. */
   adopt(branch: Recorder): void {
     this.adopted = branch
+  }
+
+  get prompt(): PromptReference | undefined {
+    return this.ownPrompt
+  }
+
+  set prompt(prompt: PromptReference | undefined) {
+    if (prompt !== undefined) this.watch?.noted({ _tag: "Prompt", prompt })
+    this.ownPrompt = prompt
+  }
+
+  get cache(): Receipt.CacheResult | undefined {
+    return this.ownCache
+  }
+
+  set cache(result: Receipt.CacheResult | undefined) {
+    if (result !== undefined && result !== this.ownCache) this.watch?.noted({ _tag: "Cache", result })
+    this.ownCache = result
   }
 
   /** Whether the answer comes from no model. */
@@ -215,9 +257,10 @@ export class Recorder {
     return this.clock.currentTimeMillisUnsafe()
   }
 
-  begin(provider: string, model: string): AttemptRecord {
+  begin(provider: string, model: string, request: Request): AttemptRecord {
     const attempt = new AttemptRecord(provider, model, this.now())
     this.record(attempt)
+    if (this.watch !== undefined) attempt.watch = this.watch.attempt(attempt, request)
     return attempt
   }
 
@@ -256,16 +299,39 @@ export class Recorder {
     }
   }
 
-  event(type: Receipt.Event["type"], reason: string, delayMillis?: number): void {
+  /** Takes note of a decision; `to` and `from` are models, where it leads from one to another. */
+  event(type: Receipt.Event["type"], reason: string, delayMillis?: number, to?: Target, from?: Target): void {
+    if (this.root.isQuiet) return
     // Whoever goes on after an answer that would not do has no answer yet.
     if (type === "retry" || type === "fallback" || type === "escalate" || type === "degraded") this.serving = undefined
-    this.events.push({
+    const event: Receipt.Event = {
       type,
       atMillis: this.now() - this.startedAt,
       afterAttempts: this.root.attempts.length,
       reason,
       ...(delayMillis === undefined ? undefined : { delayMillis })
-    })
+    }
+    this.events.push(event)
+    this.watch?.decided(event, to, from)
+  }
+
+  /** Tries something out: what is decided meanwhile is no decision of the call. */
+  trying<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    const { root } = this
+    return Effect.ensuring(
+      Effect.suspend(() => {
+        root.isQuiet = true
+        return effect
+      }),
+      Effect.sync(() => {
+        root.isQuiet = false
+      })
+    )
+  }
+
+  /** Tells whoever watches what stands on no receipt. */
+  note(note: Note): void {
+    this.watch?.noted(note)
   }
 
   /** What a cache did, around the branches of the call or within the one that serves. */
@@ -273,8 +339,8 @@ export class Recorder {
     return this.cache === undefined && this.adopted !== undefined ? this.adopted.cached : this
   }
 
-  /** Closes the receipt; whoever comes later gets the same one. */
-  close(outcome: string): Receipt.Receipt {
+  /** Closes the receipt, of an operation with this answer or this error; whoever comes later gets the same one. */
+  close(outcome: string, error?: unknown, answer?: ReadonlyArray<Part.AnswerPart>): Receipt.Receipt {
     if (this.closed !== undefined) return this.closed
     const now = this.now()
     const serving = this.serving
@@ -309,6 +375,12 @@ export class Recorder {
         totalMillis: now - this.startedAt
       }
     }
+    this.watch?.closed(this.closed, {
+      error,
+      answer,
+      text: () => serving?.partial() ?? "",
+      served: serving === undefined ? undefined : { provider: serving.provider, model: serving.model }
+    })
     return this.closed
   }
 
@@ -345,6 +417,19 @@ const costOf = (attempts: ReadonlyArray<AttemptRecord>): Money.MicroUsd | undefi
 export const outcomeOf = (exit: Exit.Exit<unknown, unknown>): string =>
   Exit.isSuccess(exit) ? "success" : outcomeOfCause(exit.cause)
 
+/** What an exit has failed with, where it did. */
+export const errorOf = (exit: Exit.Exit<unknown, unknown>): unknown =>
+  Exit.isSuccess(exit) ? undefined : errorOfCause(exit.cause)
+
+/** What a cause has failed with, where it did. */
+export const errorOfCause = <E>(cause: Cause.Cause<E>): E | undefined => {
+  const error = Cause.findErrorOption(cause)
+  return error._tag === "Some" ? error.value : undefined
+}
+
+/** The outcomes that are no failure with a tag: an error that is called like one of them is a failure all the same. */
+const ends: ReadonlySet<string> = new Set(["success", "interrupted", "defect"])
+
 /** The outcome of a cause, as receipts name it: an interruption is one only where nothing else went wrong. */
 export const outcomeOfCause = (cause: Cause.Cause<unknown>): string => {
   for (const reason of cause.reasons) {
@@ -353,7 +438,8 @@ export const outcomeOfCause = (cause: Cause.Cause<unknown>): string => {
   for (const reason of cause.reasons) {
     if (Cause.isFailReason(reason)) {
       const error = reason.error
-      return typeof error === "object" && error !== null && "_tag" in error ? String(error._tag) : "failure"
+      const tag = typeof error === "object" && error !== null && "_tag" in error ? String(error._tag) : "failure"
+      return ends.has(tag) ? "failure" : tag
     }
   }
   return "interrupted"

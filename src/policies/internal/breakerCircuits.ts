@@ -34,12 +34,16 @@ const longest = Duration.days(365)
 // Each try is undone only by a call that trips the circuit of itself at that very moment.
 const mostTries = 10
 
+/** Told of a change of state by the call that led to it. */
+type Told = (transition: CircuitBreaker.Transition) => void
+
 /** A call that was let through. Its outcome is recorded once, however often it is told. */
 export class Permit {
   readonly probe: boolean
   private readonly circuits: Circuits
   private readonly key: string
   private readonly admission: CircuitBreaker.Admission
+  private readonly told: Told
   /** Keeps the slot of a probe in a shared store. */
   private readonly lease: Scope.Closeable | undefined
   private settled = false
@@ -48,8 +52,10 @@ export class Permit {
     circuits: Circuits,
     key: string,
     admission: CircuitBreaker.Admission,
+    told: Told,
     lease: Scope.Closeable | undefined
   ) {
+    this.told = told
     this.probe = admission.probe
     this.circuits = circuits
     this.key = key
@@ -62,7 +68,7 @@ export class Permit {
     return Effect.suspend(() => {
       if (this.settled) return Effect.void
       this.settled = true
-      const recorded = this.circuits.record(this.key, this.admission, outcome)
+      const recorded = this.circuits.record(this.key, this.admission, outcome, this.told)
       return this.lease === undefined ? recorded : Effect.ensuring(recorded, Scope.close(this.lease, Exit.void))
     })
   }
@@ -84,15 +90,17 @@ export class Circuits {
   }
 
   /** Asks to let a call through. To be run uninterruptibly: a permit that nobody hears of is never given back. */
-  admit(key: string): Effect.Effect<Permit, StoreFailure, Scope.Scope> {
+  admit(key: string, told: Told): Effect.Effect<Permit, StoreFailure, Scope.Scope> {
     const { store } = this
-    if (store.local) return Effect.flatMap(store.admit(key), (admission) => this.permit(key, admission, undefined))
+    if (store.local) {
+      return Effect.flatMap(store.admit(key), (admission) => this.permit(key, admission, told, undefined))
+    }
     // A slot that the store gave, but too late to be heard of, is free again when the lease lapses that nobody renews.
     const lease = Scope.makeUnsafe()
     return Effect.onError(
       Effect.flatMap(
         this.inTime(Scope.provide(store.admit(key), lease)),
-        (admission) => this.permit(key, admission, lease)
+        (admission) => this.permit(key, admission, told, lease)
       ),
       (cause) => Scope.close(lease, Exit.failCause(cause))
     )
@@ -101,19 +109,21 @@ export class Circuits {
   private permit(
     key: string,
     admission: CircuitBreaker.Admission,
+    told: Told,
     lease: Scope.Closeable | undefined
   ): Effect.Effect<Permit> {
-    const permit = new Permit(this, key, admission, lease)
-    return admission.transition === undefined
-      ? Effect.succeed(permit)
-      : Effect.as(this.publish(admission.transition), permit)
+    const permit = new Permit(this, key, admission, told, lease)
+    if (admission.transition === undefined) return Effect.succeed(permit)
+    told(admission.transition)
+    return Effect.as(this.publish(admission.transition), permit)
   }
 
   /** Tells the store of an outcome. A store that cannot be told does not spoil the call: that is logged. */
   record(
     key: string,
     admission: CircuitBreaker.Admission,
-    outcome: CircuitBreaker.Outcome
+    outcome: CircuitBreaker.Outcome,
+    told: Told
   ): Effect.Effect<void> {
     const { trip } = this.settings
     // Only what can open a circuit needs to know for how long: under a rate, that may be a success too.
@@ -126,7 +136,11 @@ export class Circuits {
     return Effect.matchCauseEffect(
       opens ? Effect.flatMap(this.openFor(admission, outcome), tell) : tell(Duration.zero),
       {
-        onSuccess: (transition) => transition === undefined ? Effect.void : this.publish(transition),
+        onSuccess: (transition) => {
+          if (transition === undefined) return Effect.void
+          told(transition)
+          return this.publish(transition)
+        },
         onFailure: (cause) => reportUnhandled("Breaker could not record an outcome", cause)
       }
     )

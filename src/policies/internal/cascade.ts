@@ -170,7 +170,7 @@ export const cascade = <const Tiers extends ReadonlyArray<Tier<unknown, unknown>
       throw new RangeError(`Fallback.cascade: price and quality must be finite, got ${price} and ${quality}`)
     }
   }
-  const ranked = list.map(({ llm, quality }): Ranked<E, R> => ({ quality, open: openWithin(llm) }))
+  const ranked = list.map(({ llm, quality }): Ranked<E, R> => ({ quality, plan: llm.plan, open: openWithin(llm) }))
   const judge = options?.shortcoming ?? shortcoming
   return Llm.make({
     plan: Plan.policy("cascade", { children: list.map((tier) => tier.llm.plan) }),
@@ -187,6 +187,7 @@ export const cascade = <const Tiers extends ReadonlyArray<Tier<unknown, unknown>
 /** A tier in its place. */
 interface Ranked<E, R> {
   readonly quality: number
+  readonly plan: Plan.Plan
   readonly open: OpenWithin<E, R>
 }
 
@@ -206,7 +207,13 @@ const tierOf = <E, R>(
   const remaining = tiers.length - index - 1
   const escalate = (reason: string, all: ReadonlyArray<LlmError.CandidateFailure>): Result => {
     if (isLate(call)) return Effect.never
-    call.recorder.event("escalate", reason)
+    call.recorder.event(
+      "escalate",
+      reason,
+      undefined,
+      Plan.first(tiers[index + 1]!.plan),
+      Plan.first(tiers[index]!.plan)
+    )
     return tierOf(tiers, call, judge, index + 1, all)
   }
   const opened = remaining === 0 ? open(call, 0) : Effect.flatMap(

@@ -8,11 +8,10 @@
  *
  * A call's state is the truth, and to wake it says no more than that it should look.
  */
-import type { Call, RateLimit } from "../../core/Call.ts"
+import type { Call, RateLimit, Target } from "../../core/Call.ts"
 import { AdaptiveLimit, type Outcome } from "./limiterAdaptive.ts"
 import { HeaderLimits, type HeaderWait, type Mark } from "./limiterHeaders.ts"
 import type { GateLimits } from "./limiterLimits.ts"
-import type { Asked } from "./sharedKey.ts"
 
 export type Resource = "concurrency" | "requests" | "tokens"
 
@@ -24,7 +23,7 @@ export interface Asking {
   /** `provider/model`, where there is but one. */
   readonly model: string | undefined
   /** The same, as errors give it. */
-  readonly asked: Asked | undefined
+  readonly asked: Target | undefined
 }
 
 /** One call at a gate. */
@@ -169,12 +168,25 @@ export class Gate {
     this.bottleneck(entry)
     if (entry.priority === "interactive") this.interactive.add(entry)
     else this.batch.add(entry)
+    this.tell(entry)
+  }
+
+  /** Tells whoever watches a call how many wait. */
+  private tell({ call: { recorder } }: Entry): void {
+    if (recorder.watch === undefined) return
+    recorder.note({
+      _tag: "Queue",
+      limiter: this.key,
+      interactive: this.queued("interactive"),
+      batch: this.queued("batch")
+    })
   }
 
   /** The call at the turn has all it waited for. */
   pass(entry: Entry): void {
     this.turn = undefined
     this.grant(entry, entry.call.recorder.now())
+    if (entry.waited) this.tell(entry)
     this.drain(entry.sentAt)
   }
 
@@ -236,8 +248,10 @@ export class Gate {
     else if (state === "queued") {
       this.interactive.delete(entry)
       this.batch.delete(entry)
+      this.tell(entry)
       return
     } else return
+    if (state === "turn" && entry.waited) this.tell(entry)
     this.drain(now)
   }
 
@@ -272,6 +286,7 @@ export class Gate {
     const newest = [...this.batch].at(-1)
     if (newest === undefined) return false
     this.batch.delete(newest)
+    this.tell(newest)
     this.refuse(newest)
     newest.wake()
     return true
@@ -298,6 +313,7 @@ export class Gate {
       queue.delete(next)
       if (this.mustTakeTurn(next, now)) this.giveTurn(next)
       else this.grant(next, now)
+      this.tell(next)
       next.wake()
     }
   }

@@ -27,17 +27,3 @@ export const sharedKey = (
     models
   }
 }
-
-/** Whom errors name. */
-export interface Asked {
-  readonly provider: string
-  readonly model: string
-}
-
-/** A model of a plan, as errors give it. */
-export const askedOf = (model: string | undefined): Asked | undefined => {
-  const slash = model?.indexOf("/") ?? -1
-  return model === undefined || slash < 0
-    ? undefined
-    : { provider: model.slice(0, slash), model: model.slice(slash + 1) }
-}

@@ -10,12 +10,15 @@ import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as Headers from "effect/http/Headers"
 import * as HttpClient from "effect/http/HttpClient"
 import type * as HttpClientError from "effect/http/HttpClientError"
-import type * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as HttpTraceContext from "effect/http/HttpTraceContext"
 import * as Pull from "effect/Pull"
 import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
+import { Propagates } from "../../core/internal/instrument.ts"
 import { toPull } from "../../core/internal/pull.ts"
+import { tagOf } from "../../core/LlmError.ts"
 import { ByteBuffer } from "./bytes.ts"
 
 /** Sends a request. The connection is closed with the scope, wherever reading the answer has got to by then. */
@@ -28,7 +31,8 @@ export type Send<E> = (
  * Prepares a client; `secretHeaders` are the names of the headers whose values must not be recorded.
  *
  * The client's own span would hold the request with its headers and the response, which may echo them, as its exit. So
- * it is replaced by one that holds neither. Providers have no use for our trace either, so none is sent along.
+ * it is replaced by one that holds neither. Providers have no use for our trace either, so none is sent along, unless the application
+ * says so.
  */
 export const makeSend = <E>(client: HttpClient.HttpClient, secretHeaders: ReadonlyArray<string>): Send<E> => {
   const scoped = HttpClient.withScope(withoutRedirects(client))
@@ -42,18 +46,20 @@ export const makeSend = <E>(client: HttpClient.HttpClient, secretHeaders: Readon
       ])
     )
   return (request, onError) => {
-    const executed: Effect.Effect<
-      HttpClientResponse.HttpClientResponse,
-      HttpClientError.HttpClientError,
-      Scope.Scope
-    > = Effect.updateContext(scoped.execute(request), unrecorded)
-    const send = Effect.catch(executed, (error) =>
-      // A client that the application has told to fail on a status still has the response.
-      error.reason._tag === "StatusCodeError" ? Effect.succeed(error.reason.response) : Effect.fail(onError(error)))
+    const send = (request: HttpClientRequest.HttpClientRequest) => {
+      const executed: Effect.Effect<
+        HttpClientResponse.HttpClientResponse,
+        HttpClientError.HttpClientError,
+        Scope.Scope
+      > = Effect.updateContext(scoped.execute(request), unrecorded)
+      return Effect.catch(executed, (error) =>
+        // A client that the application has told to fail on a status still has the response.
+        error.reason._tag === "StatusCodeError" ? Effect.succeed(error.reason.response) : Effect.fail(onError(error)))
+    }
     return Effect.withFiber((fiber) =>
       fiber.getRef(Tracer.DisablePropagation) || fiber.getRef(HttpClient.TracerDisabledWhen)(request)
-        ? send
-        : traced(request, fiber.getRef(HttpClient.SpanNameGenerator)(request), send)
+        ? send(request)
+        : traced(request, fiber.getRef(HttpClient.SpanNameGenerator)(request), fiber.getRef(Propagates), send)
     )
   }
 }
@@ -61,7 +67,10 @@ export const makeSend = <E>(client: HttpClient.HttpClient, secretHeaders: Readon
 const traced = <E>(
   request: HttpClientRequest.HttpClientRequest,
   name: string,
-  send: Effect.Effect<HttpClientResponse.HttpClientResponse, E, Scope.Scope>
+  propagates: boolean,
+  send: (
+    request: HttpClientRequest.HttpClientRequest
+  ) => Effect.Effect<HttpClientResponse.HttpClientResponse, E, Scope.Scope>
 ): Effect.Effect<HttpClientResponse.HttpClientResponse, E, Scope.Scope> => {
   let answered: HttpClientResponse.HttpClientResponse | undefined
   const span = Effect.useSpan(name, { kind: "client" }, (span) => {
@@ -72,13 +81,40 @@ const traced = <E>(
       span.attribute("server.address", url.hostname)
       span.attribute("server.port", url.port === "" ? url.protocol === "https:" ? 443 : 80 : Number(url.port))
     }
-    return Effect.map(send, (response) => {
-      answered = response
-      span.attribute("http.response.status_code", response.status)
-      if (response.status >= 400) span.attribute("error.type", String(response.status))
+    const sent = propagates ? HttpClientRequest.setHeaders(request, HttpTraceContext.toHeaders(span)) : request
+    return Effect.matchEffect(send(sent), {
+      onFailure: (error) => {
+        span.attribute("error.type", tagOf(error) ?? "_OTHER")
+        return Effect.fail(error)
+      },
+      onSuccess: (response) => {
+        answered = response
+        span.attribute("http.response.status_code", response.status)
+        if (response.status < 400) return Effect.void
+        const status = String(response.status)
+        span.attribute("error.type", status)
+        return Effect.fail(new Refused(status))
+      }
     })
   })
-  return Effect.map(span, () => answered!)
+  return Effect.matchEffect(span, {
+    // What a status means is not for here to say: there is a response.
+    onFailure: (error) => error instanceof Refused ? Effect.succeed(answered!) : Effect.fail(error),
+    onSuccess: () => Effect.succeed(answered!)
+  })
+}
+
+/** How a span ends whose response has the status of an error: for exporters to print, and for nobody else. */
+class Refused {
+  readonly name: string
+  readonly message: string
+  readonly stack: string
+
+  constructor(status: string) {
+    this.name = status
+    this.message = `HTTP ${status}`
+    this.stack = this.message
+  }
 }
 
 /**
