@@ -28,8 +28,8 @@
  * **Gotchas**
  *
  * The first three hours of a series are only learned from, and the first three days are compared with the hours before: then it takes more
- * until somebody is told. Begin with a `history` where there is one. What is spent is known where receipts have a cost (`Budget.enforce`)
- * or `price` is given; otherwise tokens are watched in its place.
+ * until somebody is told. Begin with a `history` where there is one. What is spent is known of requests under `Budget.enforce`, and
+ * with {@link layerPriced} of those whose model has a price; of others the tokens are watched in its place.
  *
  * Each process sees its own calls. To watch a fleet as one, feed one process with the receipts of all, from their ledger.
  *
@@ -46,6 +46,7 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { Pricing } from "../budget/Pricing.ts"
 import { Alerts } from "../core/internal/instrument.ts"
 import type * as Receipt from "../core/Receipt.ts"
 import { reportUnhandled } from "../policies/internal/reportUnhandled.ts"
@@ -63,6 +64,8 @@ import {
   type TokensPerCallOptions
 } from "./internal/alertSettings.ts"
 import { makeDeliver, type WebhookSettings } from "./internal/alertWebhook.ts"
+import type { Priced } from "./internal/instrument.ts"
+import { pricedBy } from "./internal/priced.ts"
 
 export {
   type ErrorRateOptions,
@@ -188,14 +191,14 @@ export interface LayerOptions extends Options {
 
 const bufferSizeOf = (value: number): number => {
   if (Number.isSafeInteger(value) && value >= 1) return value
-  throw new RangeError(`SpendAlert.layer: \`bufferSize\` must be a whole number of at least 1, got ${value}`)
+  throw new RangeError(`SpendAlert: \`bufferSize\` must be a whole number of at least 1, got ${value}`)
 }
 
 /** A history of other windows says nothing of these. */
 const fitting = (known: History | undefined, window: number): History | undefined => {
   if (known === undefined || known.windowMillis === window * 60_000) return known
   throw new RangeError(
-    `SpendAlert.layer: \`history\` must be of windows of ${window} minutes, got ${known.windowMillis / 60_000}`
+    `SpendAlert: \`history\` must be of windows of ${window} minutes, got ${known.windowMillis / 60_000}`
   )
 }
 
@@ -206,7 +209,7 @@ const fitting = (known: History | undefined, window: number): History | undefine
  *
  * Throws a `RangeError` that names the option, where one is not legal. A detector is switched off with `false`.
  *
- * A call never waits for anything here. What can go wrong, like a `price` that throws, is counted and reported at `UnhandledLogLevel`.
+ * A call never waits for anything here. A receipt that cannot be counted is counted as `failed`, and reported at `UnhandledLogLevel`.
  *
  * **Example** (Alerts in the log)
  *
@@ -236,12 +239,32 @@ const fitting = (known: History | undefined, window: number): History | undefine
  * @category layers
  * @since 0.1.0
  */
-export const layer = (options: LayerOptions = {}): Layer.Layer<SpendAlert> => {
+export const layer = (options?: LayerOptions): Layer.Layer<SpendAlert> =>
+  make(options, Effect.succeed((receipt) => receipt))
+
+/**
+ * Like {@link layer}, and requests that no budget keeps account of have the price of their model.
+ *
+ * **Details**
+ *
+ * What a budget has booked goes first. A price that is not known, or that cannot be had without waiting, stays unknown: such requests count
+ * by their tokens.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerPriced = (options?: LayerOptions): Layer.Layer<SpendAlert, never, Pricing> =>
+  make(options, Effect.map(Pricing, pricedBy))
+
+const make = <R>(
+  options: LayerOptions = {},
+  pricing: Effect.Effect<Priced, never, R>
+): Layer.Layer<SpendAlert, never, R> => {
   const settings = settingsOf(options)
   const bufferSize = bufferSizeOf(options.bufferSize ?? 256)
   const known = fitting(options.history, settings.window)
   return Layer.effectContext(Effect.gen(function*() {
-    const hub = new Hub(settings, bufferSize, yield* Clock.Clock, known)
+    const hub = new Hub(settings, bufferSize, yield* Clock.Clock, known, yield* pricing)
     yield* Effect.addFinalizer(() => hub.close)
     yield* Effect.forkScoped(hub.run)
     const service = SpendAlert.of({
@@ -249,7 +272,7 @@ export const layer = (options: LayerOptions = {}): Layer.Layer<SpendAlert> => {
       subscribe: hub.subscribe,
       active: Effect.sync(() => hub.active),
       recent: Effect.sync(() => hub.recent),
-      observe: (receipt, fingerprint) => Effect.sync(() => hub.observe(receipt, fingerprint)),
+      observe: (receipt, fingerprint) => Effect.sync(() => hub.observe(receipt, () => fingerprint)),
       snapshot: Effect.sync(() => hub.history),
       status: Effect.sync(() => hub.status)
     })

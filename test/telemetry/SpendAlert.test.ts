@@ -3,12 +3,15 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Context, Deferred, Effect, Exit, Fiber, Layer, Logger, References, Scope, Stream } from "effect"
-import { Money, type Receipt } from "effect-bulwark"
+import { Attribution, Llm, type Receipt } from "effect-bulwark"
+import { Pricing } from "effect-bulwark/budget"
 import { SpendAlert } from "effect-bulwark/telemetry"
+import { ScriptedProvider } from "effect-bulwark/testing"
 import { Prompt } from "effect/ai"
 import { TestClock } from "effect/testing"
 import { Alerts, type Begun } from "../../src/core/internal/instrument.ts"
 import * as Plan from "../../src/core/Plan.ts"
+import { OpenAi, openai } from "../core/support/stack.ts"
 import { minute, receiptOf, start } from "./support/traffic.ts"
 
 /** Keeps what is logged, with its level. */
@@ -44,7 +47,7 @@ const operate = (asked: Begun["request"], receipt: Receipt.Receipt) =>
       startedAt: receipt.startedAt,
       refresh: false
     }, fiber)
-    watch?.closed(receipt, undefined, undefined)
+    watch?.closed(receipt, { error: undefined, served: undefined, answer: undefined, text: () => "" })
     return Effect.succeed(watch !== undefined)
   })
 
@@ -90,6 +93,36 @@ describe("SpendAlert", () => {
         assert.notInclude(JSON.stringify(seen), "again")
         assert.strictEqual((yield* SpendAlert.status).observed, 30)
       }).pipe(Effect.provide(SpendAlert.layer({ loop: { times: 10 } }))))
+
+    it.effect("by calls as they are made: whole, streamed, failed, by text and by tools that ask the same", () =>
+      Effect.gen(function*() {
+        const ask = { prompt: [{ role: "user" as const, content: "How high is the Eiffel tower?" }] }
+        yield* Effect.gen(function*() {
+          for (let n = 0; n < 3; n++) {
+            yield* Llm.generateText(openai, ask)
+            yield* Stream.runDrain(Llm.streamText(openai, ask))
+            yield* Effect.exit(Llm.generateText(openai, ask))
+            yield* Llm.generateText(openai, { prompt: `How high is tower ${n}?` })
+          }
+        }).pipe(Attribution.annotate({ feature: "towers", user: "ada" }))
+        const alerts = yield* SpendAlert.recent
+        assert.deepStrictEqual(alerts.map(({ _tag, feature, model, observed }) => [_tag, feature, model, observed]), [
+          ["Loop", "towers", "gpt-5-mini", 9]
+        ])
+        assert.notMatch(JSON.stringify([alerts, yield* SpendAlert.snapshot]), /Eiffel|ada/)
+        assert.strictEqual((yield* SpendAlert.status).observed, 12)
+        const errors = (yield* SpendAlert.snapshot).series.find(({ scope }) => scope === "all")?.errors
+        assert.isDefined(errors)
+      }).pipe(Effect.provide([
+        SpendAlert.layer({ loop: { times: 9 } }),
+        ScriptedProvider.layer(
+          OpenAi,
+          Array.from(
+            { length: 12 },
+            (_, n) => n % 4 === 2 ? ScriptedProvider.fail("Overloaded") : ScriptedProvider.text("330 m")
+          )
+        )
+      ])))
 
     it.effect("by whoever observes", () =>
       Effect.gen(function*() {
@@ -212,46 +245,36 @@ describe("SpendAlert", () => {
         const rate = alerts.find(({ _tag }) => _tag === "SpendRate")
         assert.strictEqual(rate?._tag === "SpendRate" ? rate.unit : undefined, "tokens")
         assert.strictEqual(rate?.key, "SpendRate/search/gpt-5-mini/tokens")
-        const priced = yield* Layer.build(SpendAlert.layer({ price: () => Money.MicroUsd.make(10_000) }))
+        const prices = Pricing.layerOf([
+          Pricing.model({ provider: "openai", model: "gpt-5-mini", price: { input: 10, output: 10 } })
+        ])
+        const priced = yield* Layer.build(Layer.provide(SpendAlert.layerPriced(), prices))
         yield* Effect.provideContext(Effect.andThen(spend(480, 4, undefined), spend(20, 40, undefined)), priced)
         const keys = (yield* Effect.provideContext(SpendAlert.recent, priced)).map(({ key }) => key)
         assert.include(keys, "SpendRate/search/gpt-5-mini")
       }).pipe(Effect.provide(SpendAlert.layer())), 30_000)
 
-    it.effect("a price is asked once a request, of those that have no cost", () => {
-      let asked = 0
-      const price = () => {
-        asked++
-        return Money.MicroUsd.make(5)
-      }
-      return Effect.gen(function*() {
-        yield* spend(2, 2, undefined)
-        assert.strictEqual(asked, 4)
-        yield* spend(2, 2, 10)
-        assert.strictEqual(asked, 4)
-      }).pipe(Effect.provide(SpendAlert.layer({ price })))
-    })
-
-    it.effect("a price that throws costs the calls nothing, and is counted and reported", () => {
+    it.effect("a receipt that is none costs nobody anything, and is counted and reported", () => {
       const { layer, lines } = logs()
+      // It may have come from anywhere.
+      const none = { ...receiptOf({ at: 0 }), attempts: null } as unknown as Receipt.Receipt
       return Effect.gen(function*() {
-        yield* spend(2, 2, undefined)
+        yield* SpendAlert.observe(none)
+        yield* SpendAlert.observe(none)
+        yield* TestClock.adjust("1 minute")
+        yield* operate(request("?"), none)
+        yield* TestClock.adjust("1 minute")
         const { failed, observed } = yield* SpendAlert.status
-        assert.deepStrictEqual([failed, observed], [4, 0])
-        assert.isTrue(lines.every(([level]) => level === "Warn"))
-        assert.deepStrictEqual(lines.map(([, line]) => line), [
-          "SpendAlert: 0 alerts were dropped by slow subscribers so far, 2 calls could not be counted",
-          "SpendAlert: 0 alerts were dropped by slow subscribers so far, 4 calls could not be counted"
-        ])
+        assert.deepStrictEqual([failed, observed], [3, 0])
+        assert.deepStrictEqual(
+          lines,
+          [2, 3].map((count) => [
+            "Warn",
+            `SpendAlert: 0 alerts were dropped by slow subscribers so far, ${count} calls could not be counted`
+          ])
+        )
       }).pipe(
-        Effect.provide(Layer.provide(
-          SpendAlert.layer({
-            price: () => {
-              throw new Error("a bug")
-            }
-          }),
-          layer
-        )),
+        Effect.provide(Layer.provide(SpendAlert.layer(), layer)),
         Effect.provideService(References.UnhandledLogLevel, "Warn")
       )
     })
@@ -392,21 +415,21 @@ describe("SpendAlert", () => {
 
   describe("options that are not legal", () => {
     it.each([
-      [{ window: "7 minutes" }, /^SpendAlert\.layer: `window` must go into an hour/],
-      [{ window: "30 seconds" }, /^SpendAlert\.layer: `window` must be whole minutes, got 30s/],
-      [{ maxSeries: 0 }, /^SpendAlert\.layer: `maxSeries` must be a whole number from 1 to 10000, got 0/],
-      [{ bufferSize: 0.5 }, /^SpendAlert\.layer: `bufferSize` must be a whole number of at least 1, got 0.5/],
-      [{ spendRate: { ratio: 1 } }, /^SpendAlert\.layer: `spendRate.ratio` must be a number above 1, got 1/],
-      [{ spendRate: { days: 2, minimumDays: 3 } }, /^SpendAlert\.layer: `spendRate.minimumDays` .* from 1 to 2, got 3/],
-      [{ spendStep: { threshold: Number.NaN } }, /^SpendAlert\.layer: `spendStep.threshold` .*, got NaN/],
+      [{ window: "7 minutes" }, /^SpendAlert: `window` must go into an hour/],
+      [{ window: "30 seconds" }, /^SpendAlert: `window` must be whole minutes, got 30s/],
+      [{ maxSeries: 0 }, /^SpendAlert: `maxSeries` must be a whole number from 1 to 10000, got 0/],
+      [{ bufferSize: 0.5 }, /^SpendAlert: `bufferSize` must be a whole number of at least 1, got 0.5/],
+      [{ spendRate: { ratio: 1 } }, /^SpendAlert: `spendRate.ratio` must be a number above 1, got 1/],
+      [{ spendRate: { days: 2, minimumDays: 3 } }, /^SpendAlert: `spendRate.minimumDays` .* from 1 to 2, got 3/],
+      [{ spendStep: { threshold: Number.NaN } }, /^SpendAlert: `spendStep.threshold` .*, got NaN/],
       [
         { tokensPerCall: { sensitivity: 0 } },
-        /^SpendAlert\.layer: `tokensPerCall.sensitivity` must be a number above 0/
+        /^SpendAlert: `tokensPerCall.sensitivity` must be a number above 0/
       ],
-      [{ errorRate: { minimumIncrease: 1 } }, /^SpendAlert\.layer: `errorRate.minimumIncrease` .* below 1, got 1/],
-      [{ loop: { times: 1 } }, /^SpendAlert\.layer: `loop.times` must be a whole number of at least 2, got 1/],
-      [{ coolDown: "1 second" }, /^SpendAlert\.layer: `coolDown` must be whole minutes or 0, got 1s/],
-      [{ repeatEvery: 0 }, /^SpendAlert\.layer: `repeatEvery` must be whole minutes, got 0/]
+      [{ errorRate: { minimumIncrease: 1 } }, /^SpendAlert: `errorRate.minimumIncrease` .* below 1, got 1/],
+      [{ loop: { times: 1 } }, /^SpendAlert: `loop.times` must be a whole number of at least 2, got 1/],
+      [{ coolDown: "1 second" }, /^SpendAlert: `coolDown` must be whole minutes or 0, got 1s/],
+      [{ repeatEvery: 0 }, /^SpendAlert: `repeatEvery` must be whole minutes, got 0/]
     ] as ReadonlyArray<[SpendAlert.LayerOptions, RegExp]>)("%j", (options, message) => {
       assert.throws(() => SpendAlert.layer(options), RangeError, message)
     })

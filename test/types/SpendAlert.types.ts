@@ -2,7 +2,8 @@
  * Alerts are a union that can be told apart, and hooks need what they use.
  */
 import { type Config, type Context, Effect, type Layer, type Scope, type Stream } from "effect"
-import type { Money, Receipt } from "effect-bulwark"
+import type { Receipt } from "effect-bulwark"
+import type { Pricing } from "effect-bulwark/budget"
 import { SpendAlert } from "effect-bulwark/telemetry"
 import type { HttpClient } from "effect/http"
 import { expectTypeOf } from "vitest"
@@ -31,8 +32,9 @@ type _Fingerprint = Extract<SpendAlert.Alert, { readonly _tag: "ErrorRate" }>["f
 // @ts-expect-error: amounts of money are micro-dollars, not any number
 void SpendAlert.layer({ spendRate: { minimumExcess: 5 } })
 
-declare const price: (attempt: Receipt.Attempt) => Money.MicroUsd | undefined
-void SpendAlert.layer({ price, loop: false })
+expectTypeOf(SpendAlert.layerPriced({ loop: false })).toEqualTypeOf<
+  Layer.Layer<SpendAlert.SpendAlert, never, Pricing.Pricing>
+>()
 
 expectTypeOf(SpendAlert.log).toEqualTypeOf<Layer.Layer<never, never, SpendAlert.SpendAlert>>()
 expectTypeOf(SpendAlert.webhook({ url: "https://example.com" })).toEqualTypeOf<

@@ -99,11 +99,10 @@ export class Engine {
 
   /** An operation is over. */
   observe(receipt: Receipt.Receipt, fingerprint: string | number | undefined, at: number): void {
-    const attempts = this.priced(receipt.attempts)
     const minute = this.minute ??= this.begin(at)
     this.now = Math.max(this.now, at)
     const feature = this.featureOf(receipt.attribution.feature, minute)
-    const { outcome } = receipt
+    const { attempts, outcome } = receipt
     feature.series.ended(outcome, minute)
     this.all.ended(outcome, minute)
     for (const attempt of attempts) {
@@ -115,16 +114,6 @@ export class Engine {
     if (fingerprint !== undefined && this.loops !== undefined && attempts.length > 0) {
       this.count(this.loops, this.settings.loop!, receipt, fingerprint, feature)
     }
-  }
-
-  /** With what each has cost, as far as that is known. */
-  private priced(attempts: ReadonlyArray<Receipt.Attempt>): ReadonlyArray<Receipt.Attempt> {
-    const { price } = this.settings
-    if (price === undefined) return attempts
-    return attempts.map((attempt) => {
-      const cost = attempt.cost ?? price(attempt)
-      return cost === undefined || cost === attempt.cost ? attempt : { ...attempt, cost }
-    })
   }
 
   private begin(at: number): number {

@@ -8,8 +8,8 @@ import * as Latch from "effect/Latch"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { Request } from "../../core/Call.ts"
 import type { Instrument, OperationWatch } from "../../core/internal/instrument.ts"
+import type { Request } from "../../core/internal/request.ts"
 import type * as Receipt from "../../core/Receipt.ts"
 import { reportUnhandled } from "../../policies/internal/reportUnhandled.ts"
 import { Engine } from "./alertEngine.ts"
@@ -17,6 +17,7 @@ import { Fingerprint } from "./alertFingerprint.ts"
 import type { History } from "./alertHistory.ts"
 import type { Alert } from "./alertModel.ts"
 import { minute, type Settings } from "./alertSettings.ts"
+import type { Priced } from "./instrument.ts"
 
 /** So many of the last alerts are kept. */
 const keptAlerts = 100
@@ -51,11 +52,19 @@ export class Hub {
   private readonly settings: Settings
   private readonly bufferSize: number
   private readonly clock: Clock.Clock
+  private readonly priced: Priced
 
-  constructor(settings: Settings, bufferSize: number, clock: Clock.Clock, history: History | undefined) {
+  constructor(
+    settings: Settings,
+    bufferSize: number,
+    clock: Clock.Clock,
+    history: History | undefined,
+    priced: Priced
+  ) {
     this.settings = settings
     this.bufferSize = bufferSize
     this.clock = clock
+    this.priced = priced
     this.engine = new Engine(settings, (alert) => this.tell(alert))
     if (history !== undefined) this.engine.load(history, clock.currentTimeMillisUnsafe())
     if (this.engine.started) this.some.openUnsafe()
@@ -78,11 +87,11 @@ export class Hub {
   }
 
   /** Counts an operation. Nothing that goes wrong here is the call's business. */
-  observe(receipt: Receipt.Receipt, fingerprint: string | number | undefined): void {
+  observe(receipt: Receipt.Receipt, fingerprint: () => string | number | undefined): void {
     if (this.closed) return
     this.some.openUnsafe()
     try {
-      this.engine.observe(receipt, fingerprint, this.clock.currentTimeMillisUnsafe())
+      this.engine.observe(this.priced(receipt), fingerprint(), this.clock.currentTimeMillisUnsafe())
       this.observed++
     } catch (error) {
       this.failed++
@@ -92,6 +101,7 @@ export class Hub {
 
   /** Watches the operations of a program. */
   get instrument(): Instrument {
+    const looks = this.settings.loop !== undefined
     return {
       operation: ({ request }): OperationWatch => ({
         span: undefined,
@@ -99,19 +109,9 @@ export class Hub {
         decided: nothing,
         noted: nothing,
         joined: nothing,
-        closed: (receipt) => this.observe(receipt, this.fingerprint(request, receipt))
+        closed: (receipt) =>
+          this.observe(receipt, () => looks && receipt.attempts.length > 0 ? fingerprintOf(request) : undefined)
       })
-    }
-  }
-
-  private fingerprint(request: Request, receipt: Receipt.Receipt): number | undefined {
-    if (this.settings.loop === undefined || receipt.attempts.length === 0) return undefined
-    try {
-      return fingerprintOf(request)
-    } catch (error) {
-      this.failed++
-      this.failure = error
-      return undefined
     }
   }
 

@@ -3,7 +3,6 @@
  */
 import * as Duration from "effect/Duration"
 import type * as Money from "../../core/Money.ts"
-import type * as Receipt from "../../core/Receipt.ts"
 
 /** A minute: how often decisions are taken. */
 export const minute = 60_000
@@ -13,35 +12,35 @@ const minutesOf = (name: string, input: Duration.Input): number => {
   const duration = Duration.fromInputUnsafe(input)
   const minutes = Duration.toMillis(duration) / minute
   if (Number.isSafeInteger(minutes) && minutes >= 1) return minutes
-  throw new RangeError(`SpendAlert.layer: \`${name}\` must be whole minutes, got ${Duration.format(duration)}`)
+  throw new RangeError(`SpendAlert: \`${name}\` must be whole minutes, got ${Duration.format(duration)}`)
 }
 
 const minutesOrNone = (name: string, input: Duration.Input): number => {
   const duration = Duration.fromInputUnsafe(input)
   const minutes = Duration.toMillis(duration) / minute
   if (Number.isSafeInteger(minutes) && minutes >= 0) return minutes
-  throw new RangeError(`SpendAlert.layer: \`${name}\` must be whole minutes or 0, got ${Duration.format(duration)}`)
+  throw new RangeError(`SpendAlert: \`${name}\` must be whole minutes or 0, got ${Duration.format(duration)}`)
 }
 
 const natural = (name: string, value: number, minimum = 1, maximum = Number.MAX_SAFE_INTEGER): number => {
   if (Number.isSafeInteger(value) && value >= minimum && value <= maximum) return value
   const range = maximum === Number.MAX_SAFE_INTEGER ? `of at least ${minimum}` : `from ${minimum} to ${maximum}`
-  throw new RangeError(`SpendAlert.layer: \`${name}\` must be a whole number ${range}, got ${value}`)
+  throw new RangeError(`SpendAlert: \`${name}\` must be a whole number ${range}, got ${value}`)
 }
 
 const above = (name: string, value: number, minimum: number): number => {
   if (Number.isFinite(value) && value > minimum) return value
-  throw new RangeError(`SpendAlert.layer: \`${name}\` must be a number above ${minimum}, got ${value}`)
+  throw new RangeError(`SpendAlert: \`${name}\` must be a number above ${minimum}, got ${value}`)
 }
 
 const atLeast = (name: string, value: number, minimum: number): number => {
   if (Number.isFinite(value) && value >= minimum) return value
-  throw new RangeError(`SpendAlert.layer: \`${name}\` must be a number of at least ${minimum}, got ${value}`)
+  throw new RangeError(`SpendAlert: \`${name}\` must be a number of at least ${minimum}, got ${value}`)
 }
 
 const share = (name: string, value: number): number => {
   if (value >= 0 && value < 1) return value
-  throw new RangeError(`SpendAlert.layer: \`${name}\` must be a number from 0 to below 1, got ${value}`)
+  throw new RangeError(`SpendAlert: \`${name}\` must be a number from 0 to below 1, got ${value}`)
 }
 
 /**
@@ -188,11 +187,6 @@ export interface Options {
   readonly coolDown?: Duration.Input | undefined
   /** How often an alert that is not over is told again. Default: never. */
   readonly repeatEvery?: Duration.Input | undefined
-  /**
-   * What a request cost whose receipt does not say so. It is called once a request and must not throw. Default: it is not known, and the
-   * request counts by its tokens.
-   */
-  readonly price?: ((attempt: Receipt.Attempt) => Money.MicroUsd | undefined) | undefined
 }
 
 const spendRateOf = (options: SpendRateOptions) => {
@@ -252,7 +246,7 @@ const optional = <O, S>(options: O | false | undefined, settings: (options: Part
 const windowOf = (input: Duration.Input): number => {
   const minutes = minutesOf("window", input)
   if (minutes <= 30 && 60 % minutes === 0) return minutes
-  throw new RangeError(`SpendAlert.layer: \`window\` must go into an hour, and be at most half of it, got ${minutes}m`)
+  throw new RangeError(`SpendAlert: \`window\` must go into an hour, and be at most half of it, got ${minutes}m`)
 }
 
 export const settingsOf = (options: Options = {}) => ({
@@ -268,8 +262,7 @@ export const settingsOf = (options: Options = {}) => ({
   loop: optional(options.loop, loopOf),
   resolveAfter: minutesOf("resolveAfter", options.resolveAfter ?? "10 minutes"),
   coolDown: minutesOrNone("coolDown", options.coolDown ?? "15 minutes"),
-  repeatEvery: options.repeatEvery === undefined ? undefined : minutesOf("repeatEvery", options.repeatEvery),
-  price: options.price
+  repeatEvery: options.repeatEvery === undefined ? undefined : minutesOf("repeatEvery", options.repeatEvery)
 })
 
 export type Settings = ReturnType<typeof settingsOf>
