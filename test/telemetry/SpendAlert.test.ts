@@ -193,6 +193,8 @@ describe("SpendAlert", () => {
   it.effect("tells apart tenants, users and features that ask the same", () =>
     Effect.gen(function*() {
       for (let n = 0; n < 200; n++) yield* loop(1, { tenant: `t${n % 10}` })
+      for (let n = 0; n < 200; n++) yield* loop(1, { user: `u${n % 10}` })
+      for (let n = 0; n < 200; n++) yield* loop(1, { feature: `f${n % 10}` })
       assert.deepStrictEqual(yield* SpendAlert.recent, [])
     }).pipe(Effect.provide(SpendAlert.layer())))
 

@@ -10,6 +10,8 @@ import { Fingerprint } from "../../src/telemetry/internal/alertFingerprint.ts"
 import { Loops } from "../../src/telemetry/internal/alertLoops.ts"
 import { settingsOf } from "../../src/telemetry/internal/alertSettings.ts"
 import { quantile, robust, Slots } from "../../src/telemetry/internal/alertSlots.ts"
+import { Step } from "../../src/telemetry/internal/alertStep.ts"
+import { Watch } from "../../src/telemetry/internal/alertWatch.ts"
 import { calls, chance, day, hour, minute, receiptOf, start, type Stream, usual } from "./support/traffic.ts"
 
 const engineOf = (options: Parameters<typeof settingsOf>[0] = {}) => {
@@ -418,6 +420,37 @@ describe("SpendAlert, whatever comes in", () => {
       const other = robust(Float64Array.from([...ordinary, 1e9]))
       assert.isAtMost(Math.abs(one.median - other.median), 1)
       assert.isAtMost(Math.abs(one.spread - other.spread), 1)
+    })
+
+    it("of one day that is known it is taken that it may be like this one", () => {
+      const slots = new Slots(10, 14, 3)
+      for (let slot = 0; slot < 144 + 60; slot++) slots.put(slot, slot >= 60 && slot < 100 ? 500 : 10)
+      const expectation = slots.expect(144 + 60)
+      assert.strictEqual(expectation?.baseline, "hours")
+      assert.strictEqual(expectation?.expected, 500)
+    })
+
+    it("a single minute out of the ordinary is no jump, however far", () => {
+      const step = new Step(settingsOf().spendStep!, 5_000_000)
+      let jumps = 0
+      for (let n = 0; n < 200; n++) {
+        if (step.update(n, n === 100 ? 1e9 : 100_000, 10, undefined, false)) jumps++
+      }
+      assert.strictEqual(jumps, 0)
+      for (let n = 200; n < 206; n++) if (step.update(n, 1_000_000, 10, undefined, false)) jumps++
+      assert.isAbove(jumps, 0)
+    })
+
+    it("what is now and then as before is not over, and what is so for long is", () => {
+      const watch = new Watch({ confirm: 2, resolveAfter: 3, acceptAfter: 1_000, coolDown: 5, repeatEvery: undefined })
+      const changes = (from: number, pattern: string) =>
+        [...pattern].map((what, n) => watch.update(from + n, what === "h", what === "c", what === "x"))
+      assert.deepStrictEqual(changes(0, "h.h."), [undefined, undefined, undefined, undefined])
+      assert.deepStrictEqual(changes(4, "hh"), [undefined, "begins"])
+      assert.deepStrictEqual(changes(6, "cc.cc.cchcc.").filter((change) => change !== undefined), [])
+      assert.deepStrictEqual(changes(18, "ccc"), [undefined, undefined, "recovered"])
+      // Not before the cool-down is over, and then at once.
+      assert.deepStrictEqual(changes(21, "hhhhh"), [undefined, undefined, undefined, undefined, "begins"])
     })
 
     it("what one day reached is news again, what two days reached is not", () => {
