@@ -205,6 +205,34 @@ describe("SpendAlert, whatever comes in", () => {
     assert.deepStrictEqual(added, [...sums.values()])
   })
 
+  it("part of a window is not taken for all of it", () => {
+    const { engine } = engineOf()
+    for (let n = 5; n < 60; n++) {
+      engine.advance(start + n * minute)
+      engine.observe(receiptOf({ at: start + n * minute, cost: 100 }), undefined, start + n * minute)
+    }
+    engine.advance(start + hour)
+    const money = engine.save().series[0]?.money
+    assert.strictEqual(money?.from, start / (10 * minute) + 1)
+    assert.deepStrictEqual(money?.values, [1_000, 1_000, 1_000, 1_000, 1_000])
+  })
+
+  it("of calls that have stopped nothing is left that could be out of the ordinary", { timeout: 30_000 }, () => {
+    const { alerts, engine } = engineOf()
+    const until = start + day
+    for (let at = start; at < until; at += minute) {
+      engine.advance(at)
+      for (let call = 0; call < 5; call++) {
+        const tokens = at > until - 30 * minute ? 9_000 + call : 1_000 + call
+        engine.observe(receiptOf({ at, feature: "a", tokens }), undefined, at)
+      }
+    }
+    engine.advance(until + 3 * hour, 1_440)
+    const told = alerts.filter(({ _tag }) => _tag === "TokensPerCall")
+    assert.deepStrictEqual(told.map(({ resolution }) => resolution), [undefined, "gone"])
+    assert.isAtMost((told[1]?.at ?? Infinity) - until, 61 * minute)
+  })
+
   it(
     "a million different features take the place of so many, and the known ones stay known",
     { timeout: 30_000 },
