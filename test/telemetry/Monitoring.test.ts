@@ -187,8 +187,7 @@ describe("availability", () => {
 })
 
 describe("alert rules", () => {
-  const label = (rule: typeof alerts[number]): string =>
-    [rule.alert, rule.labels["long_window"] ?? ""].join(" ").trim()
+  const label = (rule: typeof alerts[number]): string => [rule.alert, rule.labels["long_window"] ?? ""].join(" ").trim()
 
   it.each(alerts)("$alert: says what it means and what to do", (rule) => {
     const { alert, annotations: { description, runbook_url, summary }, expr, labels } = rule

@@ -71,7 +71,7 @@ const Alerts = Schema.Struct({
 
 /** Of the rules, that they run every second: a test does not wait for a minute. */
 const hurried = (file: string): string =>
-  readFileSync(folder + file, "utf8").replaceAll(/^( +interval: )\w+$/gm, "$11s")
+  readFileSync(folder + file, "utf8").replaceAll(/(?<=^ +interval: )\w+$/gm, "1s")
 
 /** Every alert rule, made to fire with a value of a half and a value for each of its labels. */
 const firing = JSON.stringify({
@@ -101,7 +101,8 @@ describeProgram("prometheus")("Prometheus", () => {
       /** How many series there are. */
       const count = (path: string, parameters: Readonly<Record<string, string>>) =>
         prometheus.ask(path, parameters).pipe(
-          Effect.map((data) => Schema.decodeUnknownSync(Series)(data).result.length)
+          Effect.flatMap(Schema.decodeUnknownEffect(Series)),
+          Effect.map(({ result }) => result.length)
         )
       const query = (expr: string, instant: boolean) =>
         instant
@@ -130,7 +131,9 @@ describeProgram("prometheus")("Prometheus", () => {
           const found = yield* prometheus.ask(`label/${name}/values`, { "match[]": chosen(selector) })
           if (!Array.isArray(found) || found.length === 0) problems.push(`no values of ${name}`)
         }
-        const rules = Schema.decodeUnknownSync(Rules)(yield* prometheus.ask("rules")).groups.flatMap(({ rules }) => rules)
+        const rules = Schema.decodeUnknownSync(Rules)(yield* prometheus.ask("rules")).groups.flatMap(({ rules }) =>
+          rules
+        )
         if (rules.length !== recordings.length + 2 * alerts.length) problems.push(`${rules.length} rules`)
         for (const { health, lastError, name } of rules) {
           if (health !== "ok") problems.push(`${name} is ${health}: ${lastError}`)
@@ -138,14 +141,17 @@ describeProgram("prometheus")("Prometheus", () => {
         return problems
       })
 
-      yield* Effect.flatMap(missing, (problems) => problems.length === 0 ? Effect.void : Effect.fail(problems.join("\n")))
+      yield* Effect.flatMap(
+        missing,
+        (problems) => problems.length === 0 ? Effect.void : Effect.fail(problems.join("\n"))
+      )
         .pipe(
           Effect.retry(Schedule.spaced("500 millis").pipe(Schedule.upTo({ duration: "18 seconds" }))),
           Effect.mapError((problem) => `${problem}\n${prometheus.output()}`)
         )
 
-      const fired = Schema.decodeUnknownSync(Alerts)(yield* prometheus.ask("alerts")).alerts
-        .filter(({ labels }) => labels["firing"] === "yes")
+      const answer = yield* Effect.flatMap(prometheus.ask("alerts"), Schema.decodeUnknownEffect(Alerts))
+      const fired = answer.alerts.filter(({ labels }) => labels["firing"] === "yes")
       assert.strictEqual(fired.length, alerts.length)
       for (const { annotations, labels } of fired) {
         const rule = alerts.find(({ alert }) => alert === labels["alertname"])

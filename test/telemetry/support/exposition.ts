@@ -35,16 +35,15 @@ const types: Readonly<Record<string, ReadonlyArray<string>>> = {
 }
 
 /** Every combination of values of the labels of a metric. */
-const combinations = ({ byFeature, labels, name }: MetricDefinition): ReadonlyArray<Record<string, string>> =>
-  [...labels, ...byFeature ? ["feature"] : []].reduce<ReadonlyArray<Record<string, string>>>(
-    (before, label) =>
-      before.flatMap((attributes) => {
-        const found = label === "type" ? types[name] : values[label]
-        if (found === undefined) throw new Error(`No values of the label ${label} of ${name}`)
-        return found.map((value) => value === undefined ? attributes : { ...attributes, [label]: value })
-      }),
-    [{}]
-  )
+const combinations = ({ byFeature, labels, name }: MetricDefinition): ReadonlyArray<Record<string, string>> => {
+  let all: ReadonlyArray<ReadonlyArray<readonly [label: string, value: string]>> = [[]]
+  for (const label of [...labels, ...byFeature ? ["feature"] : []]) {
+    const found = label === "type" ? types[name] : values[label]
+    if (found === undefined) throw new Error(`No values of the label ${label} of ${name}`)
+    all = all.flatMap((before) => found.map((value) => value === undefined ? before : [...before, [label, value]]))
+  }
+  return all.map((labelled) => Object.fromEntries(labelled))
+}
 
 const advance = (definition: MetricDefinition, round: number): Effect.Effect<void> => {
   const { buckets = [], meaning: description, name, type } = definition

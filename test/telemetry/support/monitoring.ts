@@ -6,7 +6,7 @@ import { globSync, readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { parse } from "yaml"
 import { type MetricDefinition, metrics } from "../../../src/telemetry/Conventions.ts"
-import { type Catalogue, read, type Read } from "./promql.ts"
+import { type Catalogue, type Read, read } from "./promql.ts"
 
 const root = fileURLToPath(new URL("../../../", import.meta.url))
 
@@ -101,9 +101,16 @@ export const dashboard = Schema.decodeUnknownSync(Dashboard)(
   JSON.parse(readFileSync(`${folder}grafana/bulwark.json`, "utf8"))
 )
 
-/** Every query of the dashboard, and the panel it stands in. */
-export const queries = dashboard.panels.flatMap((panel) =>
-  (panel.targets ?? []).map((target) => ({ ...target, panel, where: `${panel.title} ${target.refId}` }))
+/** Every query of the dashboard, and where it stands. */
+export const queries = dashboard.panels.flatMap(({ targets = [], title }) =>
+  targets.map(({ datasource, expr, format, instant, legendFormat, refId }) => ({
+    where: `${title} ${refId}`,
+    datasource,
+    expr,
+    format,
+    instant,
+    legendFormat
+  }))
 )
 
 /** A query as Grafana sends it where everything is chosen. */
