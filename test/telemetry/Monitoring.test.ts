@@ -283,6 +283,16 @@ describe("the dashboard", () => {
     }
   })
 
+  it("rows of a table come together: their queries have the same labels, and no name", () => {
+    const tables = queries.filter(({ format }) => format === "table")
+    assert.isNotEmpty(tables)
+    for (const { expr, where } of tables) {
+      // What is aggregated has lost the name of its series, in which the queries differ.
+      assert.match(expr, /^(sum|max|min) by /, where)
+      assert.sameMembers([...readKnown(expr).labels ?? []], ["job", "model", "endpoint"], where)
+    }
+  })
+
   it("panels lie side by side, within the grid", () => {
     const taken = new Map<string, string>()
     for (const { gridPos: { h, w, x, y }, title } of panels) {

@@ -131,9 +131,8 @@ describeProgram("prometheus")("Prometheus", () => {
           const found = yield* prometheus.ask(`label/${name}/values`, { "match[]": chosen(selector) })
           if (!Array.isArray(found) || found.length === 0) problems.push(`no values of ${name}`)
         }
-        const rules = Schema.decodeUnknownSync(Rules)(yield* prometheus.ask("rules")).groups.flatMap(({ rules }) =>
-          rules
-        )
+        const { groups } = yield* Effect.flatMap(prometheus.ask("rules"), Schema.decodeUnknownEffect(Rules))
+        const rules = groups.flatMap(({ rules }) => rules)
         if (rules.length !== recordings.length + 2 * alerts.length) problems.push(`${rules.length} rules`)
         for (const { health, lastError, name } of rules) {
           if (health !== "ok") problems.push(`${name} is ${health}: ${lastError}`)

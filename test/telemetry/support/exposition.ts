@@ -40,7 +40,7 @@ const combinations = ({ byFeature, labels, name }: MetricDefinition): ReadonlyAr
   for (const label of [...labels, ...byFeature ? ["feature"] : []]) {
     const found = label === "type" ? types[name] : values[label]
     if (found === undefined) throw new Error(`No values of the label ${label} of ${name}`)
-    all = all.flatMap((before) => found.map((value) => value === undefined ? before : [...before, [label, value]]))
+    all = all.flatMap((before) => found.map((value) => value === undefined ? before : before.concat([[label, value]])))
   }
   return all.map((labelled) => Object.fromEntries(labelled))
 }
