@@ -124,6 +124,15 @@ describe("recording rules", () => {
     }
   })
 
+  it("read the windows that they are named after", () => {
+    const windowOf = (name: string): string | undefined => /\d+[mhd]$/.exec(name)?.[0]
+    for (const { expr, record } of recordings) {
+      const ranges = [...expr.matchAll(/\[(\w+)\]/g)].map(([, range]) => range)
+      const read = readKnown(expr).selectors.map(({ name }) => windowOf(name))
+      for (const window of ranges.length > 0 ? ranges : read) assert.strictEqual(window, windowOf(record), record)
+    }
+  })
+
   it("are used, or explained on the page", () => {
     const used = new Set(selectors.map(({ name }) => name))
     for (const { record } of recordings) {
@@ -199,6 +208,15 @@ describe("alert rules", () => {
     const there = [...readKnown(expr).labels ?? [], ...Object.keys(labels)]
     for (const text of [summary, description, ...Object.values(labels)]) {
       for (const name of named(text, /\$labels\.(\w+)/g)) assert.include(there, name, text)
+    }
+  })
+
+  it("of burn rates read the windows of their labels", () => {
+    const burns = alerts.filter(({ labels }) => labels["slo"] !== undefined)
+    assert.strictEqual(burns.length, 8)
+    for (const { alert, expr, labels: { long_window, short_window } } of burns) {
+      const windows = [...expr.matchAll(/:ratio_rate(\w+) >|\[(\w+)\]/g)].map(([, ratio, range]) => ratio ?? range)
+      assert.deepStrictEqual(windows, [long_window, short_window, long_window], alert)
     }
   })
 
