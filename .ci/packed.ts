@@ -2,7 +2,7 @@
  * Packs the package, installs it into an empty project together with `effect`, and uses it there as a stranger would.
  */
 import { execFileSync } from "node:child_process"
-import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { delimiter, join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -108,6 +108,14 @@ try {
   writeFileSync(join(project, "package.json"), JSON.stringify({ name: "consumer", private: true, type: "module" }))
   install(`./${tarball}`, `effect@${manifest.devDependencies["effect"]}`)
 
+  // What is no module: documents, and what others load.
+  for (
+    const file of ["docs/telemetry.md", "monitoring/prometheus/alerts.rules.yml", "monitoring/grafana/bulwark.json"]
+  ) {
+    if (!existsSync(join(project, "node_modules", manifest.name, file))) {
+      throw new Error(`${file} is not in the package`)
+    }
+  }
   writeFileSync(join(project, "visit.js"), visit)
   // Without the optional peers: what needs none of them must not miss them.
   compile("consumer", { skipLibCheck: false })

@@ -26,6 +26,7 @@ import type * as Pipeable from "effect/Pipeable"
 import { pipeArguments } from "effect/Pipeable"
 import { ownServices } from "../core/internal/ownServices.ts"
 import { InvalidRequest, MalformedResponse, type ProviderError, toAiError } from "../core/LlmError.ts"
+import { watchedEmbedding } from "./internal/embedWatched.ts"
 import { parkingOf } from "./internal/parking.ts"
 import type * as Provider from "./Provider.ts"
 
@@ -158,7 +159,7 @@ export const model = <Self, Dimensions extends number | undefined = undefined>(
       const parking = parkingOf(provider.providerName, service, request)
       const refusal = parking.refusal(clock.currentTimeMillisUnsafe())
       if (refusal !== undefined) return Effect.fail(refusal)
-      return embedder.embed(request).pipe(
+      const sent = embedder.embed(request).pipe(
         Effect.tapError((error) => Effect.sync(() => parking.failed(error, clock.currentTimeMillisUnsafe()))),
         Effect.flatMap((embedded) => {
           const problem = problemOf(embedded, inputs.length, dimensions)
@@ -167,6 +168,7 @@ export const model = <Self, Dimensions extends number | undefined = undefined>(
             : Effect.fail(new MalformedResponse({ ...origin, ...problem }))
         })
       )
+      return watchedEmbedding(provider.providerName, request, sent)
     })
 
   return make({

@@ -97,7 +97,9 @@ export const spans = {
   operation: {
     name: "chat {model}",
     kind: "internal",
-    meaning: "One operation, from the call until its answer is over. Of a stream that is the end of the flow."
+    meaning:
+      "One operation, from the call until its answer is over. Of a stream that is the end of the flow. `embeddings {model}` " +
+      "where vectors are asked for."
   },
   attempt: {
     name: "attempt {provider}/{model}",
@@ -125,7 +127,12 @@ const attribute = (
  * @since 0.1.0
  */
 export const attributes = {
-  operationName: attribute("gen_ai.operation.name", "string", ["operation", "attempt"], "What is done: `chat`."),
+  operationName: attribute(
+    "gen_ai.operation.name",
+    "string",
+    ["operation", "attempt"],
+    "What is done: `chat` or `embeddings`."
+  ),
   providerName: attribute(
     "gen_ai.provider.name",
     "string",

@@ -159,7 +159,10 @@ describe("values", () => {
 
   it("that are well known are the registry's", () => {
     assert.strictEqual(Conventions.other, Registry.ERROR_TYPE_VALUE_OTHER)
-    assert.deepStrictEqual(named(attributes.operationName.meaning), [Registry.GEN_AI_OPERATION_NAME_VALUE_CHAT])
+    assert.deepStrictEqual(named(attributes.operationName.meaning), [
+      Registry.GEN_AI_OPERATION_NAME_VALUE_CHAT,
+      Registry.GEN_AI_OPERATION_NAME_VALUE_EMBEDDINGS
+    ])
     assert.strictEqual(spans.operation.name, `${Registry.GEN_AI_OPERATION_NAME_VALUE_CHAT} {model}`)
     assert.deepStrictEqual(named(attributes.outputType.meaning), [
       Registry.GEN_AI_OUTPUT_TYPE_VALUE_TEXT,

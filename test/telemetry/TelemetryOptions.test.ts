@@ -2,15 +2,16 @@
  * What is told of a call, and to whom, as the options of telemetry have it.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, Metric, Option, Schedule, Schema, Stream, Tracer } from "effect"
-import { Attribution, Llm, Receipt } from "effect-bulwark"
+import { Context, Effect, Fiber, Layer, Metric, Option, Schedule, Schema, Stream, Tracer } from "effect"
+import { Attribution, Llm, LlmError, Receipt } from "effect-bulwark"
 import { Pricing } from "effect-bulwark/budget"
 import { Cache, SingleFlight } from "effect-bulwark/cache"
+import { Embedding } from "effect-bulwark/providers"
 import { Telemetry } from "effect-bulwark/telemetry"
 import { ScriptedProvider } from "effect-bulwark/testing"
 import { LanguageModel, Tool, Toolkit } from "effect/ai"
 import { OpenAi, openai, question } from "../core/support/stack.ts"
-import { makeTracer, numbers } from "./support/recorded.ts"
+import { makeTracer, numbers, type Tree } from "./support/recorded.ts"
 import { watched } from "./support/watched.ts"
 
 const usage = { inputTokens: { total: 100 }, outputTokens: { total: 20 } }
@@ -408,6 +409,80 @@ describe("other ways to call", () => {
       assert.deepStrictEqual(tree!.events, [["bulwark.degraded", 0, { "bulwark.reason": "Overloaded" }]])
       assert.strictEqual(counted["llm_policy_events_total{type=degraded,reason=Overloaded}"], 1)
     }))
+})
+
+describe("embeddings", () => {
+  const model = Embedding.model(OpenAi, "text-embedding-3-small")
+
+  it.effect("are operations with one request each, and no words come out of them", () =>
+    Effect.gen(function*() {
+      const { counted, trees } = yield* watched(Embedding.embedMany(model, ["a", "b"]))
+      const shown = ({ attributes, below, kind, span, status }: Tree): unknown => [
+        span,
+        kind,
+        status,
+        attributes,
+        below.map(shown)
+      ]
+      assert.deepStrictEqual(trees.map(shown), [[
+        "embeddings text-embedding-3-small",
+        "internal",
+        "ok",
+        {
+          "gen_ai.operation.name": "embeddings",
+          "gen_ai.request.model": "text-embedding-3-small",
+          "gen_ai.provider.name": "openai",
+          "gen_ai.response.model": "text-embedding-3-small",
+          "bulwark.outcome": "success",
+          "bulwark.attempts": 1
+        },
+        [["attempt openai/text-embedding-3-small", "client", "ok", {
+          "gen_ai.operation.name": "embeddings",
+          "gen_ai.provider.name": "openai",
+          "gen_ai.request.model": "text-embedding-3-small",
+          "bulwark.attempt": 1,
+          "bulwark.outcome": "success",
+          "gen_ai.usage.input_tokens": 2
+        }, []]]
+      ]])
+      const labels =
+        "gen_ai.operation.name=embeddings,gen_ai.provider.name=openai,gen_ai.request.model=text-embedding-3-small"
+      assert.deepStrictEqual(counted, {
+        "llm_request_duration_seconds{model=text-embedding-3-small,endpoint=openai,outcome=success}": [1, 0],
+        "llm_attempts_total{model=text-embedding-3-small,endpoint=openai,outcome=success}": 1,
+        [`gen_ai.client.operation.duration{${labels}}`]: [1, 0],
+        [`gen_ai.client.token.usage{${labels},gen_ai.token.type=input}`]: [1, 2],
+        "llm_tokens_used_total{model=text-embedding-3-small,type=input}": 2
+      })
+    }))
+
+  it.effect("that fail say how, and those that are given up say so", () =>
+    Effect.gen(function*() {
+      const outcomes: Array<unknown> = []
+      for (const embed of [() => Effect.fail(new LlmError.Overloaded({})), () => Effect.never]) {
+        const { tracer, trees } = makeTracer()
+        const fiber = yield* Embedding.embed(model, "a").pipe(
+          Effect.provideService(OpenAi, {
+            whole: () => Effect.never,
+            stream: () => Stream.never,
+            embedder: { embed, maxInputs: 10 }
+          }),
+          Effect.provide(Telemetry.layer()),
+          Effect.provideService(Tracer.Tracer, tracer),
+          Effect.forkChild({ startImmediately: true })
+        )
+        yield* Fiber.interrupt(fiber)
+        outcomes.push(
+          trees().map(({ attributes, below }) => [
+            attributes["bulwark.outcome"],
+            below.map(({ attributes }) => attributes["bulwark.outcome"])
+          ])
+        )
+      }
+      assert.deepStrictEqual(outcomes, [[["Overloaded", ["Overloaded"]]], [["interrupted", ["interrupted"]]]])
+      const counted = yield* numbers
+      assert.isUndefined(counted["llm_requests_in_flight"])
+    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
 })
 
 describe("prices", () => {

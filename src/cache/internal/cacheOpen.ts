@@ -328,15 +328,16 @@ export class CachePolicy<E, R> {
         const id = `op_${random}`
         const { attribution, request, recorder: { clock } } = call
         const startedAt = clock.currentTimeMillisUnsafe()
-        const watched = watch(fiber, {
+        const watched = watch(fiber, () => ({
           id,
+          operation: "chat",
           mode: "whole",
           request,
           attribution,
           plan: this.self.plan,
           startedAt,
           refresh: true
-        })
+        }))
         const recorder = new Recorder(id, attribution, clock, undefined, startedAt, watched)
         recorder.prompt = call.prompt
         recorder.cache = "miss"

@@ -18,6 +18,8 @@ import type { Request, Target } from "./request.ts"
 /** An operation that begins. */
 export interface Begun {
   readonly id: string
+  /** What is asked for: an answer, or vectors. Vectors have no receipt of their own. */
+  readonly operation: "chat" | "embeddings"
   readonly mode: "whole" | "stream"
   readonly request: Request
   readonly attribution: Attribution
@@ -137,11 +139,12 @@ export const Live = place("live")
 export const Alerts = place("alerts")
 
 /** Has an operation watched by whoever watches what a fiber does. */
-export const watch = (fiber: Fiber.Fiber<unknown, unknown>, begun: Begun): OperationWatch | undefined => {
+export const watch = (fiber: Fiber.Fiber<unknown, unknown>, begins: () => Begun): OperationWatch | undefined => {
   const telemetry = fiber.getRef(Telemetry)
   const live = fiber.getRef(Live)
   const alerts = fiber.getRef(Alerts)
   if (telemetry === undefined && live === undefined && alerts === undefined) return undefined
+  const begun = begins()
   const watches = [telemetry, live, alerts]
     .map((instrument) => instrument?.operation(begun, fiber))
     .filter((watch) => watch !== undefined)

@@ -10,10 +10,10 @@ import * as Effect from "effect/Effect"
 import * as Pull from "effect/Pull"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import * as Tracer from "effect/Tracer"
 import type { Account, Call, Request, Settings } from "../Call.ts"
 import * as Opened from "../Opened.ts"
 import * as Part from "../Part.ts"
+import { sentBelow } from "./below.ts"
 import { contentFiltered } from "./contentFilter.ts"
 import {
   type ContentFiltered,
@@ -22,7 +22,6 @@ import {
   ServerError,
   type StreamInterrupted
 } from "./errors.ts"
-import { type AttemptWatch, Propagates } from "./instrument.ts"
 import { toPull } from "./pull.ts"
 import { type AttemptRecord, errorOfCause, outcomeOfCause } from "./recorder.ts"
 
@@ -113,7 +112,7 @@ const send = (
         (pull) =>
           call.mode === "whole" ? collect(call, record, pull, []) : commit(call, record, upstream, book, pull, [])
       )
-    const open = record.watch === undefined ? sent : watched(sent, record.watch)
+    const open = record.watch === undefined ? sent : sentBelow(record.watch, sent)
     return Effect.onExit(restore(open), (exit) => {
       if (exit._tag === "Failure") {
         const error = errorOfCause(exit.cause)
@@ -124,12 +123,6 @@ const send = (
       return Effect.void
     })
   })
-
-/** What is sent hangs below the span of the attempt. */
-const watched = <A, E, R>(sent: Effect.Effect<A, E, R>, watch: AttemptWatch): Effect.Effect<A, E, R> => {
-  const below = watch.span === undefined ? sent : Effect.provideService(sent, Tracer.ParentSpan, watch.span)
-  return watch.propagates ? Effect.provideService(below, Propagates, true) : below
-}
 
 const settleWhole = (
   call: Call,

@@ -8,7 +8,6 @@ import type * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import * as Tracer from "effect/Tracer"
 import * as Attribution from "../Attribution.ts"
 import type { Call, Request } from "../Call.ts"
 import type { Llm } from "../Llm.ts"
@@ -17,11 +16,12 @@ import * as Opened from "../Opened.ts"
 import * as Part from "../Part.ts"
 import type { Plan } from "../Plan.ts"
 import * as Receipt from "../Receipt.ts"
-import { type OperationWatch, watch } from "./instrument.ts"
+import { below } from "./below.ts"
+import { watch } from "./instrument.ts"
 import { errorOf, outcomeOf, Recorder } from "./recorder.ts"
 
 /** 48 random bits. */
-const operationId = (random: Random.Random): string =>
+export const operationId = (random: Random.Random): string =>
   `op_${Math.floor(random.nextDoubleUnsafe() * 2 ** 48).toString(16).padStart(12, "0")}`
 
 const makeCall = (
@@ -35,7 +35,16 @@ const makeCall = (
   const id = operationId(fiber.getRef(Random.Random))
   const clock = fiber.getRef(Clock.Clock)
   const startedAt = clock.currentTimeMillisUnsafe()
-  const watched = watch(fiber, { id, mode, request, attribution, plan, startedAt, refresh: false })
+  const watched = watch(fiber, () => ({
+    id,
+    operation: "chat",
+    mode,
+    request,
+    attribution,
+    plan,
+    startedAt,
+    refresh: false
+  }))
   return {
     id,
     mode,
@@ -56,13 +65,6 @@ const makeCall = (
     recorder: new Recorder(id, attribution, clock, undefined, startedAt, watched)
   }
 }
-
-/** What runs within an operation hangs below its span. */
-const below = <A, E, R>(
-  operation: OperationWatch | undefined,
-  effect: Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R> =>
-  operation?.span === undefined ? effect : Effect.provideService(effect, Tracer.ParentSpan, operation.span)
 
 /**
  * Begins an operation, and restores interruption around what runs in it: one that has begun, and that others have been told of, cannot be

@@ -24,8 +24,6 @@ export interface MeterOptions {
 /** Where nobody says for which feature a call is made. */
 const noFeature = "none"
 
-const chat = "chat"
-
 const micros = 1_000_000
 
 export class Meters {
@@ -96,7 +94,7 @@ export class OperationMeter {
     const { clock } = this
     // Of an answer that is asked for as a whole, no piece comes after another.
     const streamed = this.begun.mode === "stream"
-    const gaps = streamed ? meters.timePerOutputChunk.of(chat, endpoint, model) : undefined
+    const gaps = streamed ? meters.timePerOutputChunk.of(this.begun.operation, endpoint, model) : undefined
     let before = -1
     return {
       arrived: (_, first) => {
@@ -211,9 +209,16 @@ export class OperationMeter {
     const model = all.model(attempt.model)
     const endpoint = all.endpoints.of(attempt.provider)
     meters.attempts.update(context, 1, model, endpoint, outcomeLabel(outcome))
-    meters.operationDuration.update(context, durationMillis / 1000, chat, endpoint, model, errorType(outcome))
+    meters.operationDuration.update(
+      context,
+      durationMillis / 1000,
+      begun.operation,
+      endpoint,
+      model,
+      errorType(outcome)
+    )
     if (begun.mode === "stream" && firstPartMillis !== undefined) {
-      meters.timeToFirstChunk.update(context, firstPartMillis / 1000, chat, endpoint, model)
+      meters.timeToFirstChunk.update(context, firstPartMillis / 1000, begun.operation, endpoint, model)
     }
     if (usage !== undefined) this.used(usage, model, endpoint, feature)
     if (cost !== undefined) meters.requestCost.update(context, dollars(cost), model, feature)
@@ -221,10 +226,13 @@ export class OperationMeter {
   }
 
   private used(usage: Usage.Usage, model: string, endpoint: string, feature: string | undefined): void {
-    const { context } = this
+    const { begun, context } = this
     const { tokenUsage, tokensUsed } = this.all.meters
-    tokenUsage.update(context, Usage.input(usage), chat, endpoint, model, "input")
-    tokenUsage.update(context, Usage.output(usage), chat, endpoint, model, "output")
+    tokenUsage.update(context, Usage.input(usage), begun.operation, endpoint, model, "input")
+    // Vectors have no tokens.
+    if (begun.operation === "chat") {
+      tokenUsage.update(context, Usage.output(usage), begun.operation, endpoint, model, "output")
+    }
     const count = (type: string, tokens: number): void => {
       if (tokens > 0) tokensUsed.update(context, tokens, model, type, feature)
     }

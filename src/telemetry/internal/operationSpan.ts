@@ -20,8 +20,6 @@ export interface SpanOptions {
   readonly propagate: (target: Target) => boolean
 }
 
-const chat = "chat"
-
 const attributionKeys = {
   user: attributes.user.key,
   tenant: attributes.tenant.key,
@@ -44,18 +42,20 @@ export class OperationSpan {
   private asked: Attempted | undefined = undefined
 
   constructor(spans: Spans, begun: Begun, fiber: Fiber.Fiber<unknown, unknown>, options: SpanOptions) {
-    const { attribution, id, mode, plan, refresh, request } = begun
+    const { attribution, id, mode, operation, plan, refresh, request } = begun
     const model = Plan.first(plan)?.model
-    const span = spans.outermost(fiber, model === undefined ? chat : `${chat} ${model}`)
+    const span = spans.outermost(fiber, model === undefined ? operation : `${operation} ${model}`)
     this.spans = spans
     this.begun = begun
     this.options = options
     this.span = span
-    put(span, attributes.operationName, chat)
+    put(span, attributes.operationName, operation)
     put(span, attributes.requestModel, model)
-    put(span, attributes.requestStream, mode === "stream")
-    put(span, attributes.outputType, request.responseFormat.type)
-    put(span, attributes.operationId, id)
+    if (operation === "chat") {
+      put(span, attributes.requestStream, mode === "stream")
+      put(span, attributes.outputType, request.responseFormat.type)
+    }
+    if (operation === "chat") put(span, attributes.operationId, id)
     for (const party of options.attribution) put(span, { key: attributionKeys[party] }, attribution[party])
     if (refresh) put(span, attributes.cacheRefresh, true)
     if (options.content !== undefined) {
@@ -75,7 +75,7 @@ export class OperationSpan {
     this.attempts++
     this.asked = record
     const { settings } = request
-    put(span, attributes.operationName, chat)
+    put(span, attributes.operationName, this.begun.operation)
     put(span, attributes.providerName, target.provider)
     put(span, attributes.requestModel, target.model)
     put(span, attributes.attempt, this.attempts)
@@ -112,7 +112,7 @@ export class OperationSpan {
     }
     if (usage === undefined) return
     put(span, attributes.inputTokens, Usage.input(usage))
-    put(span, attributes.outputTokens, Usage.output(usage))
+    if (this.begun.operation === "chat") put(span, attributes.outputTokens, Usage.output(usage))
     if (usage.inputCacheRead > 0) put(span, attributes.cacheReadTokens, usage.inputCacheRead)
     const written = usage.inputCacheWrite + (usage.inputCacheWrite1h ?? 0)
     if (written > 0) put(span, attributes.cacheWriteTokens, written)

@@ -39,6 +39,7 @@ export const begin = (id: string, more?: Partial<Begun>): Effect.Effect<Operatio
       attribution: {},
       plan: Plan.model("openai", "gpt-5-mini"),
       startedAt,
+      operation: "chat",
       refresh: false,
       ...more
     }, fiber)
