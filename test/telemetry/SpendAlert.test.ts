@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Context, Deferred, Effect, Exit, Fiber, Layer, Logger, References, Scope, Stream } from "effect"
 import { Attribution, Llm, type Receipt } from "effect-bulwark"
 import { Pricing } from "effect-bulwark/budget"
-import { SpendAlert } from "effect-bulwark/telemetry"
+import { LiveView, SpendAlert } from "effect-bulwark/telemetry"
 import { ScriptedProvider } from "effect-bulwark/testing"
 import { Prompt } from "effect/ai"
 import { TestClock } from "effect/testing"
@@ -36,10 +36,11 @@ const request = (text: string, more?: { readonly temperature?: number }): Begun[
 })
 
 /** What the core tells an instrument of one operation. */
-const operate = (asked: Begun["request"], receipt: Receipt.Receipt) =>
+const operate = (asked: Begun["request"], receipt: Receipt.Receipt, operation: Begun["operation"] = "chat") =>
   Effect.withFiber((fiber) => {
     const watch = fiber.getRef(Alerts)?.operation({
       id: receipt.operationId,
+      operation,
       mode: "whole",
       request: asked,
       attribution: receipt.attribution,
@@ -124,6 +125,19 @@ describe("SpendAlert", () => {
         )
       ])))
 
+    it.effect("beside others that watch", () =>
+      Effect.gen(function*() {
+        yield* Llm.generateText(openai, { prompt: "?" })
+        assert.strictEqual((yield* SpendAlert.status).observed, 1)
+        assert.strictEqual((yield* LiveView.state).total.calls, 1)
+      }).pipe(
+        Effect.provide([
+          SpendAlert.layer(),
+          LiveView.layer(),
+          ScriptedProvider.layer(OpenAi, [ScriptedProvider.text("!")])
+        ])
+      ))
+
     it.effect("by whoever observes", () =>
       Effect.gen(function*() {
         const { seen } = yield* collect
@@ -139,6 +153,15 @@ describe("SpendAlert", () => {
       Effect.gen(function*() {
         assert.isFalse(yield* operate(request("?"), receiptOf({ at: 0 })))
       }))
+
+    it.effect("and that the vector of the same is asked for often is no loop, but counts", () =>
+      Effect.gen(function*() {
+        for (let n = 0; n < 100; n++) {
+          yield* operate(request("again"), receiptOf({ at: yield* now, feature: "search", cost: 10 }), "embeddings")
+        }
+        assert.deepStrictEqual(yield* SpendAlert.recent, [])
+        assert.strictEqual((yield* SpendAlert.status).observed, 100)
+      }).pipe(Effect.provide(SpendAlert.layer())))
 
     it.effect("and what a cache has answered is no loop", () =>
       Effect.gen(function*() {

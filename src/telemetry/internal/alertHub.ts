@@ -103,14 +103,16 @@ export class Hub {
   get instrument(): Instrument {
     const looks = this.settings.loop !== undefined
     return {
-      operation: ({ request }): OperationWatch => ({
+      operation: ({ operation, request }): OperationWatch => ({
         span: undefined,
         attempt: () => undefined,
         decided: nothing,
         noted: nothing,
         joined: nothing,
         closed: (receipt) =>
-          this.observe(receipt, () => looks && receipt.attempts.length > 0 ? fingerprintOf(request) : undefined)
+          // That the vector of the same text is asked for often is no loop: many look for the same.
+          this.observe(receipt, () =>
+            looks && operation === "chat" && receipt.attempts.length > 0 ? fingerprintOf(request) : undefined)
       })
     }
   }
