@@ -6,4 +6,5 @@
 export * as Conventions from "./Conventions.ts"
 export * as Ledger from "./Ledger.ts"
 export * as LiveView from "./LiveView.ts"
+export * as SpendAlert from "./SpendAlert.ts"
 export * as Telemetry from "./Telemetry.ts"
