@@ -325,37 +325,44 @@ export class CachePolicy<E, R> {
       const { lease } = this.settings
       const id = `op_${random}`
       const { attribution, request, recorder: { clock } } = call
-      const startedAt = clock.currentTimeMillisUnsafe()
-      const watched = watch(fiber, {
-        id,
-        mode: "whole",
-        request,
-        attribution,
-        plan: this.self.plan,
-        startedAt,
-        refresh: true
-      })
-      const recorder = new Recorder(id, attribution, clock, undefined, startedAt, watched)
-      recorder.prompt = call.prompt
-      recorder.cache = "miss"
-      const own: Call = {
-        ...call,
-        id: recorder.operationId,
-        mode: "whole",
-        recorder,
-        attempt: 0,
-        // Nobody waits for it.
-        deadline: recorder.now() + lease,
-        openBy: undefined,
-        pulse: undefined
-      }
-      const opened = Effect.timeoutOrElse(this.shared(engine, own, refreshing, asking, undefined, run), {
-        duration: Duration.millis(lease),
-        orElse: () => Effect.die(new Error("A refresh of the cache took longer than its lease"))
+      let recorder: Recorder | undefined
+      // It begins inside of what closes it: between two steps a fiber may be interrupted.
+      const opened = Effect.suspend(() => {
+        const startedAt = clock.currentTimeMillisUnsafe()
+        const watched = watch(fiber, {
+          id,
+          mode: "whole",
+          request,
+          attribution,
+          plan: this.self.plan,
+          startedAt,
+          refresh: true
+        })
+        recorder = new Recorder(id, attribution, clock, undefined, startedAt, watched)
+        recorder.prompt = call.prompt
+        recorder.cache = "miss"
+        const own: Call = {
+          ...call,
+          id,
+          mode: "whole",
+          recorder,
+          attempt: 0,
+          // Nobody waits for it.
+          deadline: startedAt + lease,
+          openBy: undefined,
+          pulse: undefined
+        }
+        return Effect.timeoutOrElse(this.shared(engine, own, refreshing, asking, undefined, run), {
+          duration: Duration.millis(lease),
+          orElse: () => Effect.die(new Error("A refresh of the cache took longer than its lease"))
+        })
       })
       return Effect.asVoid(Effect.onExit(
         Effect.scopedWith((scope) => Scope.provide(opened, scope)),
-        (exit) => Effect.flatMap(Observer, (observe) => observe(recorder.close(outcomeOf(exit), errorOf(exit))))
+        (exit) =>
+          recorder === undefined
+            ? Effect.void
+            : Effect.flatMap(Observer, (observe) => observe(recorder!.close(outcomeOf(exit), errorOf(exit))))
       ))
     })
   }

@@ -98,23 +98,20 @@ const send = (
   began?: (record: AttemptRecord) => void
 ): Effect.Effect<Opened.Opened, ProviderError, Scope.Scope> =>
   Effect.suspend(() => {
-    const record = call.recorder.begin(
-      upstream.provider,
-      upstream.model,
-      settings === upstream.request.settings ? upstream.request : { ...upstream.request, settings }
-    )
-    began?.(record)
-    call.pulse?.attempt()
-    const sent: Effect.Effect<Opened.Opened, ProviderError, Scope.Scope> = call.transport === "whole"
-      ? Effect.flatMap(upstream.whole(settings), (answer) => settleWhole(call, record, Part.fromAnswer(answer)))
-      : Effect.flatMap(
-        toPull(upstream.stream(settings)),
-        (pull) =>
-          call.mode === "whole" ? collect(call, record, pull, []) : commit(call, record, upstream, book, pull, [])
+    let record: AttemptRecord | undefined
+    // It begins inside of what ends it: between two steps a fiber may be interrupted.
+    const open = Effect.suspend(() => {
+      record = call.recorder.begin(
+        upstream.provider,
+        upstream.model,
+        settings === upstream.request.settings ? upstream.request : { ...upstream.request, settings }
       )
-    const open = record.watch === undefined ? sent : watched(sent, record.watch)
+      began?.(record)
+      call.pulse?.attempt()
+      return request(call, upstream, settings, book, record)
+    })
     return Effect.onExit(open, (exit) => {
-      if (exit._tag === "Failure") {
+      if (exit._tag === "Failure" && record !== undefined) {
         const error = errorOfCause(exit.cause)
         record.end(outcomeOfCause(exit.cause), call.recorder.now(), error)
         call.pulse?.failed()
@@ -123,6 +120,22 @@ const send = (
       return Effect.void
     })
   })
+
+const request = (
+  call: Call,
+  upstream: Upstream,
+  settings: Settings,
+  book: Book,
+  record: AttemptRecord
+): Effect.Effect<Opened.Opened, ProviderError, Scope.Scope> => {
+  const sent: Effect.Effect<Opened.Opened, ProviderError, Scope.Scope> = call.transport === "whole"
+    ? Effect.flatMap(upstream.whole(settings), (answer) => settleWhole(call, record, Part.fromAnswer(answer)))
+    : Effect.flatMap(
+      toPull(upstream.stream(settings)),
+      (pull) => call.mode === "whole" ? collect(call, record, pull, []) : commit(call, record, upstream, book, pull, [])
+    )
+  return record.watch === undefined ? sent : watched(sent, record.watch)
+}
 
 /** What is sent hangs below the span of the attempt. */
 const watched = <A, E, R>(sent: Effect.Effect<A, E, R>, watch: AttemptWatch): Effect.Effect<A, E, R> => {

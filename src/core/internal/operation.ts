@@ -78,23 +78,29 @@ export const runWhole = <E, R, A, E2, R2>(
   settle: (answer: ReadonlyArray<Part.AnswerPart>, call: Call) => Effect.Effect<A, E2, R2>
 ): Effect.Effect<Settled<A>, E | E2, Exclude<R, Scope.Scope> | R2> =>
   Effect.withFiber((fiber) => {
-    const call = makeCall(fiber, llm.plan, "whole", request, true)
     const observer = fiber.getRef(Receipt.Observer)
-    const run = Effect.flatMap(Effect.scoped(llm.open(call)), (opened) => {
-      if (opened._tag === "Flow") {
-        return Effect.die(
-          new Error("An Llm opened a call for a whole answer with a stream: `open` must collect it (Opened.whole)")
+    let recorder: Recorder | undefined
+    // It begins inside of what closes it: between two steps a fiber may be interrupted.
+    const run = Effect.suspend(() => {
+      const call = makeCall(fiber, llm.plan, "whole", request, true)
+      recorder = call.recorder
+      const opened = Effect.flatMap(Effect.scoped(llm.open(call)), (opened) => {
+        if (opened._tag === "Flow") {
+          return Effect.die(
+            new Error("An Llm opened a call for a whole answer with a stream: `open` must collect it (Opened.whole)")
+          )
+        }
+        const answer = Part.toAnswer(opened.parts)
+        return Effect.map(
+          settle(answer, call),
+          (value): Settled<A> => ({ value, answer, receipt: call.recorder.close("success", undefined, answer) })
         )
-      }
-      const answer = Part.toAnswer(opened.parts)
-      return Effect.map(
-        settle(answer, call),
-        (value): Settled<A> => ({ value, answer, receipt: call.recorder.close("success", undefined, answer) })
-      )
+      })
+      return below(recorder.watch, opened)
     })
     return Effect.onExit(
-      below(call.recorder.watch, run),
-      (exit) => observer(call.recorder.close(outcomeOf(exit), errorOf(exit)))
+      run,
+      (exit) => recorder === undefined ? Effect.void : observer(recorder.close(outcomeOf(exit), errorOf(exit)))
     )
   })
 
@@ -105,22 +111,28 @@ export const runStream = <E, R>(
   retractable: boolean
 ): Stream.Stream<Part.Part, E | StreamInterrupted, Exclude<R, Scope.Scope>> =>
   Stream.unwrap(Effect.withFiber((fiber) => {
-    const call = makeCall(fiber, llm.plan, "stream", request, retractable)
     const observer = fiber.getRef(Receipt.Observer)
+    let recorder: Recorder | undefined
     let flowing = false
     let unopened: Exit.Exit<unknown, unknown> | undefined
-    // Registered before anything else, so that it runs after every attempt has ended.
+    const open = Effect.suspend(() => {
+      const call = makeCall(fiber, llm.plan, "stream", request, retractable)
+      recorder = call.recorder
+      return below(recorder.watch, llm.open(call))
+    })
+    // Registered before anything else, so that it runs after every attempt has ended, and whenever there is something to close.
     return Effect.andThen(
-      Effect.addFinalizer((exit) =>
+      Effect.addFinalizer((exit) => {
+        if (recorder === undefined) return Effect.void
         // Whoever pulls by hand may have dealt with the failure, which is one all the same.
-        observer(
+        return observer(
           flowing
-            ? call.recorder.close(outcomeOfFlow(call.recorder, exit), errorOf(exit))
-            : call.recorder.close(outcomeOf(unopened ?? exit), errorOf(unopened ?? exit))
+            ? recorder.close(outcomeOfFlow(recorder, exit), errorOf(exit))
+            : recorder.close(outcomeOf(unopened ?? exit), errorOf(unopened ?? exit))
         )
-      ),
+      }),
       Effect.onExit(
-        Effect.map(below(call.recorder.watch, llm.open(call)), (opened) => {
+        Effect.map(open, (opened) => {
           flowing = true
           return Opened.stream(opened)
         }),
