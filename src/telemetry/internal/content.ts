@@ -39,10 +39,12 @@ class Texts {
 
   private redacted(text: string): string {
     try {
-      return this.capture.redact(text, this.place)
+      const clean: unknown = this.capture.redact(text, this.place)
+      if (typeof clean === "string") return clean
     } catch {
-      return "(could not be redacted)"
+      // As where it gives what is no text.
     }
+    return "(could not be redacted)"
   }
 
   json(value: unknown): string {
