@@ -3,8 +3,8 @@
  * answers. The call goes on, what was counted adds up, and nothing gets out.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Metric, Schedule, Scheduler, Stream, Tracer } from "effect"
-import { Breaker, Llm, RetryBudget } from "effect-bulwark"
+import { Clock, Effect, Fiber, Layer, Metric, Schedule, Scheduler, Stream, Tracer } from "effect"
+import { Attribution, Breaker, Llm, LlmError, Plan, RetryBudget } from "effect-bulwark"
 import { Budget, BudgetStore, Pricing, TokenCount } from "effect-bulwark/budget"
 import { Cache, SingleFlight } from "effect-bulwark/cache"
 import { Telemetry } from "effect-bulwark/telemetry"
@@ -222,4 +222,165 @@ describe("whoever is interrupted at any step leaves no span open and no gauge up
         assert.isAbove(steps, 20)
       }))
   }
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// what comes in from outside
+// ---------------------------------------------------------------------------------------------------------------------
+
+describe("names from outside", () => {
+  const odd = [
+    "",
+    "a\0b",
+    "line\nbreak",
+    "\u009b31mred",
+    "half \ud800",
+    "x".repeat(100_000)
+  ]
+
+  it.effect("are labels only where they are names", () =>
+    Effect.gen(function*() {
+      const { counted } = yield* watched(
+        Effect.forEach([...odd, "summaries", undefined], (feature) =>
+          feature === undefined ? ask(openai) : ask(openai).pipe(Attribution.annotate({ feature }))),
+        {
+          openai: () =>
+            answer
+        },
+        { features: true }
+      )
+      const operations = Object.entries(counted).filter(([name]) => name.startsWith("llm_request_duration_seconds"))
+      assert.deepStrictEqual(
+        operations.map(([name, value]) => [/feature=([^}]*)/s.exec(name)?.[1], (value as ReadonlyArray<number>)[0]]),
+        [["_OTHER", odd.length], ["summaries", 1], ["none", 1]]
+      )
+    }))
+
+  it.effect("leave `none` to those who have none, however many come before", () =>
+    Effect.gen(function*() {
+      const names = Array.from({ length: 60 }, (_, n) => `feature ${n}`)
+      const { counted } = yield* watched(
+        Effect.andThen(
+          Effect.forEach(names, (feature) => ask(openai).pipe(Attribution.annotate({ feature }))),
+          ask(openai)
+        ),
+        { openai: () => answer },
+        { features: true }
+      )
+      const of = (feature: string) =>
+        counted[`llm_request_duration_seconds{model=gpt-5-mini,endpoint=openai,outcome=success,feature=${feature}}`]
+      assert.deepStrictEqual([of("feature 49"), of("_OTHER"), of("none")], [[1, 0.6], [10, 6], [1, 0.6]])
+    }))
+
+  it.effect("stand on spans in bounded length, as text that can be kept", () =>
+    Effect.gen(function*() {
+      const long = "x".repeat(100_000)
+      const script = ScriptedProvider.parts([
+        {
+          type: "response-metadata",
+          id: undefined,
+          modelId: `served \0\ud800 ${long}`,
+          timestamp: undefined
+        },
+        { type: "text-start", id: "0" },
+        { type: "text-delta", id: "0", delta: "330 m" },
+        { type: "text-end", id: "0" },
+        { type: "finish", reason: "stop", usage: { inputTokens: {}, outputTokens: {} }, response: undefined }
+      ])
+      const { spans } = yield* watched(
+        ask(Llm.model(OpenAi, `asked ${long}`)).pipe(
+          Attribution.annotate({ feature: long, requestId: `\0${long}`, user: long, tenant: long })
+        ),
+        { openai: [script] },
+        { attribution: ["user", "tenant", "feature", "requestId"] }
+      )
+      const texts = spans.flatMap((span) => [span.name, ...span.attributes.values()]).filter((text) =>
+        typeof text === "string"
+      )
+      assert.isTrue(texts.some((text) => text.startsWith("served ")))
+      for (const text of texts) {
+        assert.isAtMost(text.length, 1_050)
+        assert.isTrue(text.isWellFormed() && !text.includes("\0"), text.slice(0, 40))
+      }
+    }))
+
+  it.effect("of circuits that are too many have no state, since it would be that of another", () =>
+    Effect.gen(function*() {
+      const circuits = Array.from({ length: 5 }, (_, n) => openai.pipe(Breaker.guard({ key: `circuit ${n}` })))
+      const { counted } = yield* watched(
+        Effect.forEach(circuits, (llm) => Effect.ignore(Effect.replicateEffect(Effect.exit(ask(llm)), 3))).pipe(
+          Effect.provide(Breaker.layerMemory({ trip: Breaker.consecutive(2) }))
+        ),
+        { openai: () => ScriptedProvider.fail("Overloaded") },
+        { maxLabelValues: 2 }
+      )
+      assert.deepStrictEqual(
+        Object.entries(counted).filter(([name]) => name.startsWith("llm_circuit_state")),
+        [["llm_circuit_state{circuit=circuit 0}", 2], ["llm_circuit_state{circuit=circuit 1}", 2]]
+      )
+      assert.strictEqual(counted["llm_circuit_transitions_total{circuit=_OTHER,to=Open}"], 3)
+    }))
+
+  it.effect("of errors are ours only where the errors are", () =>
+    Effect.gen(function*() {
+      class Overloaded extends Error {
+        readonly _tag = "Overloaded"
+      }
+      const own = (error: unknown): Llm.Llm<unknown, never> =>
+        Llm.make({ plan: Plan.policy("own", { children: [] }), open: () => Effect.fail(error) })
+      const { trees } = yield* watched(Effect.forEach(
+        [new Overloaded("this quotes the prompt"), new LlmError.Overloaded({})],
+        (error) => Effect.exit(ask(own(error)))
+      ))
+      assert.deepStrictEqual(trees.map(({ status }) => status), [
+        "Overloaded: Overloaded",
+        "Overloaded: the provider is overloaded; try again later or ask another model"
+      ])
+    }))
+})
+
+describe("a clock that is set back", () => {
+  for (const [mode, run] of [["whole", ask(openai)], ["stream", read(openai)]] as const) {
+    it.effect(`takes no time away (${mode})`, () =>
+      Effect.gen(function*() {
+        const receipts = makeReceipts()
+        const provider = ScriptedProvider.make(OpenAi, [answer])
+        // Every time it is asked, it is an hour earlier.
+        const clock = yield* Clock.Clock
+        let asked = 0
+        const back: Clock.Clock = {
+          ...clock,
+          currentTimeMillisUnsafe: () => 1e12 - 3_600_000 * ++asked,
+          sleep: (duration) => clock.sleep(duration)
+        }
+        const fiber = yield* receipts.observe(run).pipe(
+          Effect.provide([Telemetry.layer(), provider.layer]),
+          Effect.provideService(Clock.Clock, back),
+          Effect.forkChild({ startImmediately: true })
+        )
+        yield* TestClock.adjust("1 minute")
+        yield* Fiber.join(fiber)
+        const { attempts, timings } = receipts.one()
+        for (const millis of [...Object.values(timings), ...attempts.map(({ durationMillis }) => durationMillis)]) {
+          assert.isAtLeast(millis, 0)
+        }
+        for (const metric of yield* Metric.snapshot) {
+          if (metric.type === "Histogram") assert.isAtLeast(metric.state.min, 0, metric.id)
+        }
+      }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
+  }
+})
+
+describe("branches of one call", () => {
+  it.effect("point once to the call whose answer they share", () =>
+    Effect.gen(function*() {
+      const shared = openai.pipe(SingleFlight.share({ key: () => "the same" }))
+      const { trees } = yield* watched(
+        Effect.all([ask(shared), ask(shared.pipe(Llm.hedge({ after: "50 millis" })))], { concurrency: 2 }).pipe(
+          Effect.provide([SingleFlight.layer(), RetryBudget.layerMemory()])
+        ),
+        { openai: () => answer }
+      )
+      assert.deepStrictEqual(trees.map(({ links }) => links), [0, 1])
+    }))
 })
