@@ -53,6 +53,7 @@ export class OperationSpan implements OperationWatch {
   private readonly options: SpanOptions
   private attempts = 0
   private asked: Attempted | undefined = undefined
+  private readonly linked: Array<Tracer.AnySpan> = []
 
   constructor(spans: Spans, begun: Begun, fiber: Fiber.Fiber<unknown, unknown>, options: SpanOptions) {
     const { attribution, id, mode, plan, refresh, request } = begun
@@ -199,7 +200,10 @@ export class OperationSpan implements OperationWatch {
   }
 
   joined(other: Tracer.AnySpan | undefined): void {
-    if (other !== undefined) this.span.addLinks([{ span: other, attributes: {} }])
+    // Whoever tries again, or sends a second request, may come upon the same call.
+    if (other === undefined || this.linked.includes(other)) return
+    this.linked.push(other)
+    this.span.addLinks([{ span: other, attributes: {} }])
   }
 
   closed(receipt: Receipt.Receipt, ending: Ending): void {
