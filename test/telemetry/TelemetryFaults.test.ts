@@ -304,6 +304,16 @@ describe("names from outside", () => {
       }
     }))
 
+  it.effect("of models are as many as may be, whatever is said of where calls go", () =>
+    Effect.gen(function*() {
+      const { counted } = yield* watched(
+        ask(openai.pipe(Llm.orElse(anthropic))),
+        { openai: [ScriptedProvider.fail("Overloaded")], anthropic: [answer] },
+        { maxLabelValues: 2 }
+      )
+      assert.deepStrictEqual(Object.keys(counted).filter((name) => name.includes("_OTHER")), [])
+    }))
+
   it.effect("of circuits that are too many have no state, since it would be that of another", () =>
     Effect.gen(function*() {
       const circuits = Array.from({ length: 5 }, (_, n) => openai.pipe(Breaker.guard({ key: `circuit ${n}` })))
@@ -382,5 +392,36 @@ describe("branches of one call", () => {
         { openai: () => answer }
       )
       assert.deepStrictEqual(trees.map(({ links }) => links), [0, 1])
+    }))
+})
+
+describe("what is recorded of a long prompt", () => {
+  it.effect("is looked through as far as it is shown", () =>
+    Effect.gen(function*() {
+      let seen = 0
+      const redact = (text: string): string => {
+        seen += text.length
+        return text
+      }
+      const prompt = Array.from(
+        { length: 100 },
+        (_, n) => ({ role: "user" as const, content: `${n}`.padEnd(1_000, ".") })
+      )
+      const { trees } = yield* watched(
+        Llm.generateText(openai, { prompt }),
+        { openai: [answer] },
+        { content: { maxLength: 2_500, redact } }
+      )
+      const messages: ReadonlyArray<{ readonly parts: ReadonlyArray<{ readonly content: string }> }> = JSON.parse(
+        String(trees[0]!.attributes["gen_ai.input.messages"])
+      )
+      const texts = messages.map(({ parts }) => parts[0]!.content)
+      assert.deepStrictEqual(texts.map((text) => text.replace(/\.+/, "")), [
+        "0",
+        "1",
+        "2… (500 more characters)",
+        ...Array.from({ length: 97 }, () => "… (1000 more characters)")
+      ])
+      assert.isAtMost(seen, 3_100)
     }))
 })

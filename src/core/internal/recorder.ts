@@ -310,7 +310,7 @@ export class Recorder {
       atMillis: between(this.startedAt, this.now()),
       afterAttempts: this.root.attempts.length,
       reason,
-      ...(delayMillis === undefined ? undefined : { delayMillis })
+      ...(delayMillis === undefined ? undefined : { delayMillis: Math.max(0, delayMillis) })
     }
     this.events.push(event)
     this.watch?.decided(event, to, from)
@@ -390,7 +390,8 @@ export class Recorder {
       provider: attempt.provider,
       model: attempt.model,
       ...(attempt.servedModel === undefined ? undefined : { servedModel: attempt.servedModel }),
-      startMillis: between(this.startedAt, attempt.startedAt),
+      // (One that the call shares may have begun before it.)
+      startMillis: attempt.startedAt - this.startedAt,
       durationMillis: between(attempt.startedAt, attempt.endedAt ?? now),
       ...(attempt.firstPartAt === undefined ? undefined : {
         firstPartMillis: between(attempt.startedAt, attempt.firstPartAt)

@@ -34,6 +34,7 @@ export class Meters {
   /** Whether every request ought to have a price. */
   readonly priced: boolean
   readonly models: Bounded
+  private readonly targets: Bounded
   readonly endpoints: Bounded
   readonly circuits: Bounded
   readonly limiters: Bounded
@@ -47,6 +48,7 @@ export class Meters {
     // (`Object.entries` forgets the names.)
     this.meters = Object.fromEntries(entries) as Meters["meters"]
     this.models = new Bounded(maxValues)
+    this.targets = new Bounded(maxValues)
     this.endpoints = new Bounded(maxValues)
     this.circuits = new Bounded(maxValues)
     this.limiters = new Bounded(maxValues)
@@ -67,7 +69,7 @@ export class Meters {
   }
 
   target({ model, provider }: Target): string {
-    return this.models.of(`${provider}/${model}`)
+    return this.targets.of(`${provider}/${model}`)
   }
 }
 
