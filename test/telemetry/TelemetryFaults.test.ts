@@ -294,9 +294,8 @@ describe("names from outside", () => {
         { openai: [script] },
         { attribution: ["user", "tenant", "feature", "requestId"] }
       )
-      const texts = spans.flatMap((span) => [span.name, ...span.attributes.values()]).filter((text) =>
-        typeof text === "string"
-      )
+      const texts = spans.flatMap(({ attributes, name }) => Array.from(attributes.values()).concat(name))
+        .filter((text) => typeof text === "string")
       assert.isTrue(texts.some((text) => text.startsWith("served ")))
       for (const text of texts) {
         assert.isAtMost(text.length, 1_050)
