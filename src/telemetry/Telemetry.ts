@@ -24,7 +24,7 @@
  * - Of two such layers around an operation the inner one watches. `LiveView` and `SpendAlert` have places of their own beside it.
  * - Costs are those of `Budget.enforce`. Without one, use {@link layerPriced}.
  * - The keys of circuits and limiters are labels, and stand on spans. Where a function makes them of tenants or users, so do those.
- * - An `Llm` that is the provider of another one is an operation of its own: its tokens are on the receipts of both, and counted with both.
+ * - An `Llm` that is the provider of another one has spans of its own, below the request that it serves, and is counted with that request.
  *
  * @since 0.1.0
  */

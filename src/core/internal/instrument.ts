@@ -256,3 +256,12 @@ export const Propagates: Context.Reference<boolean> = Context.Reference<boolean>
   "effect-bulwark/core/Instrument/Propagates",
   { defaultValue: () => false }
 )
+
+/**
+ * Whether what runs is part of a request of another operation, as an `Llm` is that serves as the provider of another one. It has no receipt
+ * of its own: what it asks and decides is that request's.
+ */
+export const Within: Context.Reference<boolean> = Context.Reference<boolean>(
+  "effect-bulwark/core/Instrument/Within",
+  { defaultValue: () => false }
+)

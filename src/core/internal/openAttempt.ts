@@ -140,7 +140,8 @@ const request = (
 /** What is sent hangs below the span of the attempt. */
 const watched = <A, E, R>(sent: Effect.Effect<A, E, R>, watch: AttemptWatch): Effect.Effect<A, E, R> => {
   const below = watch.span === undefined ? sent : Effect.provideService(sent, Tracer.ParentSpan, watch.span)
-  return watch.propagates ? Effect.provideService(below, Propagates, true) : below
+  // (Also where it is not: what is sent may be part of a request to a provider that is told.)
+  return Effect.provideService(below, Propagates, watch.propagates)
 }
 
 const settleWhole = (

@@ -2,7 +2,7 @@
  * Spans and metrics of operations, as one who watches them.
  */
 import * as Clock from "effect/Clock"
-import { type Instrument, reportOnce, together, unharmed } from "../../core/internal/instrument.ts"
+import { type Instrument, reportOnce, together, unharmed, Within } from "../../core/internal/instrument.ts"
 import type * as Receipt from "../../core/Receipt.ts"
 import { type MeterOptions, Meters, OperationMeter } from "./operationMeter.ts"
 import { OperationSpan, type SpanOptions } from "./operationSpan.ts"
@@ -29,7 +29,7 @@ export const makeInstrument = ({ metrics, spans }: Settings, priced: Priced | un
         tracing === undefined ? undefined : unharmed(() => new OperationSpan(tracing, begun, fiber, spans!), report),
         meters === undefined
           ? undefined
-          : unharmed(() => new OperationMeter(meters, begun, clock, fiber.context), report)
+          : unharmed(() => new OperationMeter(meters, begun, clock, fiber.context, fiber.getRef(Within)), report)
       ])
       return watch === undefined || priced === undefined
         ? watch

@@ -79,18 +79,22 @@ export class OperationMeter implements OperationWatch {
   private readonly begun: Begun
   private readonly clock: Clock.Clock
   private readonly context: Context.Context<never>
+  /** Whether it is counted by another operation, which has it on its receipt: then it says only what stands on none. */
+  private readonly within: boolean
   private last: Target | undefined
 
-  constructor(all: Meters, begun: Begun, clock: Clock.Clock, context: Context.Context<never>) {
+  constructor(all: Meters, begun: Begun, clock: Clock.Clock, context: Context.Context<never>, within: boolean) {
     this.all = all
     this.begun = begun
     this.clock = clock
     this.context = context
+    this.within = within
     this.last = Plan.first(begun.plan)
-    all.meters.inFlight.modify(context, 1)
+    if (!within) all.meters.inFlight.modify(context, 1)
   }
 
-  attempt(record: Attempted): AttemptWatch {
+  attempt(record: Attempted): AttemptWatch | undefined {
+    if (this.within) return undefined
     const { all, context } = this
     const { meters } = all
     const model = all.model(record.model)
@@ -116,6 +120,7 @@ export class OperationMeter implements OperationWatch {
   }
 
   decided({ delayMillis, reason, type }: Receipt.Event, to: Target | undefined, from: Target | undefined): void {
+    if (this.within) return
     const { all, context } = this
     const { meters } = all
     const why = reasonLabel(reason)
@@ -189,6 +194,7 @@ export class OperationMeter implements OperationWatch {
 
   /** `served`: whose answer it was. */
   closed(receipt: Receipt.Receipt, { served }: Pick<Ending, "served">): void {
+    if (this.within) return
     const { all, begun, context } = this
     const { meters } = all
     const { attribution, cache, outcome, saved, savedUsage, timings } = receipt
