@@ -3,12 +3,14 @@
  * answers. The call goes on, what was counted adds up, and nothing gets out.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Fiber, Layer, Metric, Schedule, Scheduler, Stream, Tracer } from "effect"
+import { Clock, Effect, Fiber, Layer, Metric, Redacted, Schedule, Scheduler, Stream, Tracer } from "effect"
 import { Attribution, Breaker, Llm, LlmError, Plan, RetryBudget } from "effect-bulwark"
 import { Budget, BudgetStore, Pricing, TokenCount } from "effect-bulwark/budget"
 import { Cache, SingleFlight } from "effect-bulwark/cache"
+import { OpenAiChat } from "effect-bulwark/providers"
 import { Telemetry } from "effect-bulwark/telemetry"
 import { ScriptedProvider } from "effect-bulwark/testing"
+import { HttpClient, HttpClientError } from "effect/http"
 import { TestClock } from "effect/testing"
 import { Anthropic, anthropic, makeReceipts, OpenAi, openai, question } from "../core/support/stack.ts"
 import { makeTracer, type Numbers, numbers } from "./support/recorded.ts"
@@ -83,6 +85,24 @@ describe("a call goes on, is counted and paid for, where", () => {
           assert.strictEqual(total(counted, "llm_attempts_in_flight"), 0)
         }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
     }
+  }
+
+  for (const [name, layer] of tracers) {
+    it.effect(`${name} (HTTP)`, () =>
+      Effect.gen(function*() {
+        let sent = 0
+        const client = HttpClient.make((request) => {
+          sent++
+          return Effect.fail(
+            new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request }) })
+          )
+        })
+        const provider = OpenAiChat.layer(OpenAi, { apiKey: Redacted.make("sk-1") }).pipe(
+          Layer.provide(Layer.succeed(HttpClient.HttpClient, client))
+        )
+        const error = yield* Effect.flip(ask(openai)).pipe(Effect.provide([Telemetry.layer(), provider, layer]))
+        assert.deepStrictEqual([error._tag, sent], ["ConnectionFailed", 1])
+      }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
   }
 
   it.effect("a registry of metrics throws", () =>
