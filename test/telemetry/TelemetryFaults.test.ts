@@ -13,6 +13,7 @@ import { ScriptedProvider } from "effect-bulwark/testing"
 import { HttpClient, HttpClientError } from "effect/http"
 import { TestClock } from "effect/testing"
 import { Anthropic, anthropic, makeReceipts, OpenAi, openai, question } from "../core/support/stack.ts"
+import { policies, policyNames, type Services as Policies, services } from "../scenarios/support/policies.ts"
 import { makeTracer, type Numbers, numbers } from "./support/recorded.ts"
 import { watched } from "./support/watched.ts"
 
@@ -174,7 +175,7 @@ const yieldsAfter = (steps: number): Scheduler.Scheduler => {
   }
 }
 
-type Services = OpenAi | Anthropic | SingleFlight.SingleFlight | Breaker.Breaker | Cache.Cache | RetryBudget.RetryBudget
+type Services = Policies | SingleFlight.SingleFlight | Cache.Cache
 
 describe("whoever is interrupted at any step leaves no span open and no gauge up", () => {
   const shared = openai.pipe(SingleFlight.share({ key: () => "the same" }))
@@ -189,7 +190,11 @@ describe("whoever is interrupted at any step leaves no span open and no gauge up
     "a stream": read(openai),
     "a shared answer": Effect.all([ask(shared), read(shared)], { concurrency: 2 }),
     "a stack": ask(stack),
-    "a stream of a stack": read(stack)
+    "a stream of a stack": read(stack),
+    ...Object.fromEntries(policyNames.flatMap((name) => {
+      const llm = policies[name](openai)
+      return [[name, ask(llm)], [`a stream through ${name}`, read(llm)]]
+    }))
   }
   for (const [name, program] of Object.entries(programs)) {
     it.effect(name, () =>
@@ -208,8 +213,7 @@ describe("whoever is interrupted at any step leaves no span open and no gauge up
             provider.layer,
             ScriptedProvider.layer(Anthropic, []),
             SingleFlight.layer(),
-            Breaker.layerMemory(),
-            RetryBudget.layerMemory(),
+            services(),
             Cache.layerMemory(),
             Layer.succeed(Tracer.Tracer, tracer)
           )
