@@ -86,6 +86,35 @@ describe("an Llm within an Llm", () => {
     }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
 })
 
+describe("a region without traces", () => {
+  it.effect("tells no provider of one", () =>
+    Effect.gen(function*() {
+      const sent: Array<HttpClientRequest.HttpClientRequest> = []
+      const client = HttpClient.make((request) => {
+        sent.push(request)
+        return Effect.fail(
+          new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request }) })
+        )
+      })
+      const provider = OpenAiChat.layer(OpenAi, { apiKey: Redacted.make("sk-1") }).pipe(
+        Layer.provide(Layer.succeed(HttpClient.HttpClient, client))
+      )
+      const hidden = Llm.make({
+        plan: openai.plan,
+        open: (call) => Effect.withTracerEnabled(openai.open(call), false)
+      })
+      const layers = Layer.mergeAll(
+        Telemetry.layer({ propagate: true }),
+        provider,
+        Layer.succeed(Tracer.Tracer, makeTracer().tracer)
+      )
+      for (const llm of [hidden, openai]) {
+        yield* Effect.exit(Llm.generateText(llm, question)).pipe(Effect.provide(layers))
+      }
+      assert.deepStrictEqual(sent.map(({ headers }) => "traceparent" in headers), [false, true])
+    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
+})
+
 describe("of two layers around each other", () => {
   const total = (counted: Numbers, name: string): number =>
     Object.entries(counted)

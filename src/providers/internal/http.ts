@@ -62,7 +62,13 @@ export const makeSend = <E>(client: HttpClient.HttpClient, secretHeaders: Readon
     return Effect.withFiber((fiber) =>
       fiber.getRef(Tracer.DisablePropagation) || fiber.getRef(HttpClient.TracerDisabledWhen)(request)
         ? send(request)
-        : traced(request, fiber.getRef(HttpClient.SpanNameGenerator)(request), fiber.getRef(Propagates), send)
+        : traced(
+          request,
+          fiber.getRef(HttpClient.SpanNameGenerator)(request),
+          // (Without traces there is a span all the same, that is none.)
+          fiber.getRef(Propagates) && fiber.getRef(References.TracerEnabled),
+          send
+        )
     )
   }
 }
