@@ -13,15 +13,18 @@
  * count each thing once: requests that several calls share are on one of them.
  *
  * Prompts and answers are not recorded, unless `content` says so. Labels of metrics have a bounded number of values, whatever the names are
- * that come in: the rest is `_OTHER`. Users have no labels: who spent what is the ledger's to say.
+ * that come in: the rest is `_OTHER`, of which counters and histograms tell, and gauges do not. Names on spans are cut. Users have no labels: who spent what is the ledger's to say.
  *
- * A call never waits for an exporter. Without a tracer no span is begun.
+ * A call never waits for an exporter. Without a tracer no span is begun. Where a tracer or a registry of metrics throws, that is logged, and
+ * the call goes on.
  *
  * **Gotchas**
  *
  * - It watches what runs under it: provide it to the whole program, as the outermost of its layers.
  * - Of two such layers around an operation the inner one watches. `LiveView` and `SpendAlert` have places of their own beside it.
  * - Costs are those of `Budget.enforce`. Without one, use {@link layerPriced}.
+ * - The keys of circuits and limiters are labels, and stand on spans. Where a function makes them of tenants or users, so do those.
+ * - An `Llm` that is the provider of another one has spans of its own, below the request that it serves, and is counted with that request.
  *
  * @since 0.1.0
  */
@@ -53,7 +56,7 @@ export interface Content {
   /** The most characters of text on one attribute. What is longer is cut, and says so. Default: 8,192. */
   readonly maxLength?: number | undefined
   /**
-   * Takes out of a text what must not be seen, before it is cut. Where it throws, nothing of that text is recorded. Files are never
+   * Takes out of a text what must not be seen, before it is cut. Where it throws, or gives no text, nothing of that text is recorded. Files are never
    * recorded. Default: nothing is taken out.
    */
   readonly redact?: ((text: string, place: Place) => string) | undefined

@@ -12,8 +12,9 @@ export const below = <A, E, R>(
 ): Effect.Effect<A, E, R> =>
   operation?.span === undefined ? effect : Effect.provideService(effect, Tracer.ParentSpan, operation.span)
 
-/** What is sent hangs below the span of the request, and is told of it where it may be. */
+/** What is sent hangs below the span of the request, and tells of it where it may. */
 export const sentBelow = <A, E, R>(attempt: AttemptWatch, sent: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
   const hung = attempt.span === undefined ? sent : Effect.provideService(sent, Tracer.ParentSpan, attempt.span)
-  return attempt.propagates ? Effect.provideService(hung, Propagates, true) : hung
+  // (Also where it is not: what is sent may be part of a request to a provider that is told.)
+  return Effect.provideService(hung, Propagates, attempt.propagates)
 }

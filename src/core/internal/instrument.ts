@@ -2,11 +2,15 @@
  * Who watches operations as they happen: telemetry, a live view, alerts. Where nobody does, a call pays for reading that nobody does.
  *
  * What is told here is what no receipt can tell, since it is told in time: that something begins, is decided, arrives, or ends. Whoever
- * is told must not throw, and does nothing that takes time.
+ * is told does nothing that takes time. Where one throws, as a tracer of the application may, that is logged, once an operation, and
+ * harms neither the call nor what others are told.
  */
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import type * as Tracer from "effect/Tracer"
+import * as References from "effect/References"
+import * as Tracer from "effect/Tracer"
 import type { Attribution } from "../Attribution.ts"
 import type * as Part from "../Part.ts"
 import type { Plan } from "../Plan.ts"
@@ -145,13 +149,81 @@ export const watch = (fiber: Fiber.Fiber<unknown, unknown>, begins: () => Begun)
   const alerts = fiber.getRef(Alerts)
   if (telemetry === undefined && live === undefined && alerts === undefined) return undefined
   const begun = begins()
-  const watches = [telemetry, live, alerts]
-    .map((instrument) => instrument?.operation(begun, fiber))
-    .filter((watch) => watch !== undefined)
-  return watches.length <= 1 ? watches[0] : together(watches)
+  const report = reportOnce(fiber)
+  return together(
+    [telemetry, live, alerts].map((instrument) =>
+      instrument === undefined ? undefined : unharmed(() => instrument.operation(begun, fiber), report)
+    )
+  )
 }
 
-const together = (watches: ReadonlyArray<OperationWatch>): OperationWatch => ({
+/** What whoever watches has thrown. */
+type Report = (defect: unknown) => void
+
+/** Logs what was thrown first, at the level that Effect keeps for what nobody hears of. */
+export const reportOnce = (fiber: Fiber.Fiber<unknown, unknown>): Report => {
+  let reported = false
+  return (defect) => {
+    if (reported) return
+    reported = true
+    const level = fiber.getRef(References.UnhandledLogLevel)
+    if (level === undefined) return
+    const log = Effect.logWithLevel(level)(
+      "What watches an operation has thrown, and the call goes on",
+      Cause.die(defect)
+    )
+    // Lines of the log are put on spans, which may be what throws.
+    Effect.runForkWith(Context.omit(Tracer.ParentSpan)(fiber.context))(log)
+  }
+}
+
+const attempted = <A>(tell: () => A, report: Report): A | undefined => {
+  try {
+    return tell()
+  } catch (defect) {
+    report(defect)
+    return undefined
+  }
+}
+
+/** One who watches, and whose throwing harms nobody. */
+export const unharmed = (
+  begin: () => OperationWatch | undefined,
+  report: Report
+): OperationWatch | undefined => {
+  const watch = attempted(begin, report)
+  return watch === undefined ? undefined : {
+    span: watch.span,
+    attempt: (record, request) => {
+      const attempt = attempted(() => watch.attempt(record, request), report)
+      return attempt === undefined ? undefined : {
+        span: attempt.span,
+        propagates: attempt.propagates,
+        arrived: (parts, first) => {
+          // (Once a piece of an answer: without a closure.)
+          try {
+            attempt.arrived(parts, first)
+          } catch (defect) {
+            report(defect)
+          }
+        },
+        ended: (error) => attempted(() => attempt.ended(error), report)
+      }
+    },
+    decided: (event, to, from) => attempted(() => watch.decided(event, to, from), report),
+    noted: (note) => attempted(() => watch.noted(note), report),
+    joined: (other) => attempted(() => watch.joined(other), report),
+    closed: (receipt, ending) => attempted(() => watch.closed(receipt, ending), report)
+  }
+}
+
+/** Several who watch, as one. */
+export const together = (all: ReadonlyArray<OperationWatch | undefined>): OperationWatch | undefined => {
+  const watches = all.filter((watch) => watch !== undefined)
+  return watches.length <= 1 ? watches[0] : several(watches)
+}
+
+const several = (watches: ReadonlyArray<OperationWatch>): OperationWatch => ({
   span: watches.find(({ span }) => span !== undefined)?.span,
   attempt: (record, request) => {
     const attempts = watches
@@ -185,5 +257,14 @@ const together = (watches: ReadonlyArray<OperationWatch>): OperationWatch => ({
 /** Whether the provider that is asked is told of the trace: set around one request. */
 export const Propagates: Context.Reference<boolean> = Context.Reference<boolean>(
   "effect-bulwark/core/Instrument/Propagates",
+  { defaultValue: () => false }
+)
+
+/**
+ * Whether what runs is part of a request of another operation, as an `Llm` is that serves as the provider of another one. It has no receipt
+ * of its own: what it asks and decides is that request's.
+ */
+export const Within: Context.Reference<boolean> = Context.Reference<boolean>(
+  "effect-bulwark/core/Instrument/Within",
   { defaultValue: () => false }
 )

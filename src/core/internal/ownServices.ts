@@ -7,7 +7,7 @@ import * as Random from "effect/Random"
 import * as Tracer from "effect/Tracer"
 import * as Attribution from "../Attribution.ts"
 import { Observer } from "../Receipt.ts"
-import { Alerts, Live, Telemetry } from "./instrument.ts"
+import { Alerts, Live, Propagates, Telemetry, Within } from "./instrument.ts"
 
 /**
  * Completes a caller's context with the upstreams that the service was made with: a caller that has others of the same name must not
@@ -24,7 +24,9 @@ export const ownServices = <R>(
     Random.Random,
     Telemetry,
     Live,
-    Alerts
+    Alerts,
+    Within,
+    Propagates
   )(context)
   // (None of these is something that we ask for, so taking them out leaves `R` as it was.)
   return (current) => Context.merge(current, own as Context.Context<R>)

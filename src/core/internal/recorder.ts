@@ -199,8 +199,9 @@ export class Recorder {
   share(share: Share): void {
     this.shares ??= []
     this.shares.push({ share, attempts: this.attempts.length, events: this.events.length })
-    this.parent?.share(share)
-    if (this.watch !== share.recorder.watch) this.watch?.joined(share.recorder.watch?.span)
+    // (Of branches, the call itself: it is one.)
+    if (this.parent !== undefined) this.parent.share(share)
+    else if (this.watch !== share.recorder.watch) this.watch?.joined(share.recorder.watch?.span)
   }
 
   /**
@@ -306,10 +307,10 @@ export class Recorder {
     if (type === "retry" || type === "fallback" || type === "escalate" || type === "degraded") this.serving = undefined
     const event: Receipt.Event = {
       type,
-      atMillis: this.now() - this.startedAt,
+      atMillis: between(this.startedAt, this.now()),
       afterAttempts: this.root.attempts.length,
       reason,
-      ...(delayMillis === undefined ? undefined : { delayMillis })
+      ...(delayMillis === undefined ? undefined : { delayMillis: Math.max(0, delayMillis) })
     }
     this.events.push(event)
     this.watch?.decided(event, to, from)
@@ -371,8 +372,8 @@ export class Recorder {
       ),
       ...(cost === undefined ? undefined : { cost }),
       timings: {
-        ...(firstPartAt === undefined ? undefined : { firstPartMillis: firstPartAt - this.startedAt }),
-        totalMillis: now - this.startedAt
+        ...(firstPartAt === undefined ? undefined : { firstPartMillis: between(this.startedAt, firstPartAt) }),
+        totalMillis: between(this.startedAt, now)
       }
     }
     this.watch?.closed(this.closed, {
@@ -389,10 +390,11 @@ export class Recorder {
       provider: attempt.provider,
       model: attempt.model,
       ...(attempt.servedModel === undefined ? undefined : { servedModel: attempt.servedModel }),
+      // (One that the call shares may have begun before it.)
       startMillis: attempt.startedAt - this.startedAt,
-      durationMillis: (attempt.endedAt ?? now) - attempt.startedAt,
+      durationMillis: between(attempt.startedAt, attempt.endedAt ?? now),
       ...(attempt.firstPartAt === undefined ? undefined : {
-        firstPartMillis: attempt.firstPartAt - attempt.startedAt
+        firstPartMillis: between(attempt.startedAt, attempt.firstPartAt)
       }),
       outcome: attempt.outcome ?? "interrupted",
       ...(attempt.usage === undefined ? undefined : { usage: attempt.usage }),
@@ -401,6 +403,9 @@ export class Recorder {
     }
   }
 }
+
+/** How long it was from one time to another. A clock that is set back meanwhile has taken no time away. */
+export const between = (from: number, to: number): number => Math.max(0, to - from)
 
 /** The cost of all attempts, where that of each is known. */
 const costOf = (attempts: ReadonlyArray<AttemptRecord>): Money.MicroUsd | undefined => {

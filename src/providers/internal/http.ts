@@ -3,8 +3,10 @@
  * with its scope.
  */
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import { constTrue } from "effect/Function"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as Headers from "effect/http/Headers"
@@ -14,6 +16,7 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as HttpTraceContext from "effect/http/HttpTraceContext"
 import * as Pull from "effect/Pull"
+import * as References from "effect/References"
 import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import { Propagates } from "../../core/internal/instrument.ts"
@@ -59,7 +62,13 @@ export const makeSend = <E>(client: HttpClient.HttpClient, secretHeaders: Readon
     return Effect.withFiber((fiber) =>
       fiber.getRef(Tracer.DisablePropagation) || fiber.getRef(HttpClient.TracerDisabledWhen)(request)
         ? send(request)
-        : traced(request, fiber.getRef(HttpClient.SpanNameGenerator)(request), fiber.getRef(Propagates), send)
+        : traced(
+          request,
+          fiber.getRef(HttpClient.SpanNameGenerator)(request),
+          // (Without traces there is a span all the same, that is none.)
+          fiber.getRef(Propagates) && fiber.getRef(References.TracerEnabled),
+          send
+        )
     )
   }
 }
@@ -73,36 +82,60 @@ const traced = <E>(
   ) => Effect.Effect<HttpClientResponse.HttpClientResponse, E, Scope.Scope>
 ): Effect.Effect<HttpClientResponse.HttpClientResponse, E, Scope.Scope> => {
   let answered: HttpClientResponse.HttpClientResponse | undefined
-  const span = Effect.useSpan(name, { kind: "client" }, (span) => {
+  const within = (span: Tracer.Span) => {
     const url = URL.parse(request.url)
-    span.attribute("http.request.method", request.method)
+    put(span, "http.request.method", request.method)
     if (url !== null) {
-      span.attribute("url.full", url.origin + url.pathname)
-      span.attribute("server.address", url.hostname)
-      span.attribute("server.port", url.port === "" ? url.protocol === "https:" ? 443 : 80 : Number(url.port))
+      put(span, "url.full", url.origin + url.pathname)
+      put(span, "server.address", url.hostname)
+      put(span, "server.port", url.port === "" ? url.protocol === "https:" ? 443 : 80 : Number(url.port))
     }
     const sent = propagates ? HttpClientRequest.setHeaders(request, HttpTraceContext.toHeaders(span)) : request
     return Effect.matchEffect(send(sent), {
       onFailure: (error) => {
-        span.attribute("error.type", tagOf(error) ?? "_OTHER")
+        put(span, "error.type", tagOf(error) ?? "_OTHER")
         return Effect.fail(error)
       },
       onSuccess: (response) => {
         answered = response
-        span.attribute("http.response.status_code", response.status)
+        put(span, "http.response.status_code", response.status)
         if (response.status < 400) return Effect.void
         const status = String(response.status)
-        span.attribute("error.type", status)
+        put(span, "error.type", status)
         return Effect.fail(new Refused(status))
       }
     })
-  })
-  return Effect.matchEffect(span, {
-    // What a status means is not for here to say: there is a response.
-    onFailure: (error) => error instanceof Refused ? Effect.succeed(answered!) : Effect.fail(error),
-    onSuccess: () => Effect.succeed(answered!)
-  })
+  }
+  return Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(Effect.exit(Effect.makeSpan(name, { kind: "client" })), (made) =>
+      made._tag === "Failure"
+        // The tracer has thrown, which is no reason not to ask.
+        ? restore(send(request))
+        : Effect.matchEffect(Effect.onExit(restore(within(made.value)), (exit) => ended(made.value, exit)), {
+          // What a status means is not for here to say: there is a response.
+          onFailure: (error) => error instanceof Refused ? Effect.succeed(answered!) : Effect.fail(error),
+          onSuccess: () => Effect.succeed(answered!)
+        }))
+  )
 }
+
+const unlessItThrows = (tell: () => void): void => {
+  try {
+    tell()
+  } catch {
+    // A tracer that throws harms no request. The operation says so, once.
+  }
+}
+
+const put = (span: Tracer.Span, key: string, value: string | number): void =>
+  unlessItThrows(() => span.attribute(key, value))
+
+const ended = (span: Tracer.Span, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> =>
+  Effect.withFiber((fiber) => {
+    const timed = fiber.getRef(References.TracerTimingEnabled)
+    unlessItThrows(() => span.end(timed ? fiber.getRef(Clock.Clock).currentTimeNanosUnsafe() : BigInt(0), exit))
+    return Effect.void
+  })
 
 /** How a span ends whose response has the status of an error: for exporters to print, and for nobody else. */
 class Refused {

@@ -16,6 +16,7 @@ import type * as Pull from "effect/Pull"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Settings } from "../../core/Call.ts"
+import { Propagates, Within } from "../../core/internal/instrument.ts"
 import { InvalidRequest, type ProviderError } from "../../core/LlmError.ts"
 import * as Part from "../../core/Part.ts"
 import { Observer } from "../../core/Receipt.ts"
@@ -82,7 +83,9 @@ const prepared = (
 const apart = (context: Context.Context<never>): Context.Context<never> =>
   context.pipe(
     Context.add(ResponseIdTracker, { clearUnsafe: constVoid, markParts: constVoid, prepareUnsafe: Option.none }),
-    Context.add(Observer, () => Effect.void)
+    Context.add(Observer, () => Effect.void),
+    Context.add(Within, true),
+    Context.add(Propagates, false)
   )
 
 // Without handlers a model runs no tools, so all it can fail with is an `AiError`.

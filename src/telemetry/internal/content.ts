@@ -6,6 +6,7 @@
  */
 import type * as Prompt from "effect/ai/Prompt"
 import type * as Part from "../../core/Part.ts"
+import { shown as readable } from "./labels.ts"
 
 export type Place = "system" | "input" | "output"
 
@@ -30,6 +31,8 @@ class Texts {
   }
 
   of(text: string): string {
+    // Nothing of it is shown, so nothing need be taken out: prompts are long.
+    if (this.left === 0) return `… (${text.length} more characters)`
     // What is cut off could have been part of what is to be taken out: so that comes first.
     const clean = this.redacted(text)
     const shown = clean.slice(0, this.left).toWellFormed()
@@ -39,13 +42,16 @@ class Texts {
 
   private redacted(text: string): string {
     try {
-      return this.capture.redact(text, this.place)
+      const clean: unknown = this.capture.redact(text, this.place)
+      if (typeof clean === "string") return clean
     } catch {
-      return "(could not be redacted)"
+      // As where it gives what is no text.
     }
+    return "(could not be redacted)"
   }
 
   json(value: unknown): string {
+    if (this.left === 0) return "…"
     let text: string | undefined
     try {
       text = JSON.stringify(value)
@@ -82,11 +88,11 @@ const pieceOf = (part: Prompt.Part, texts: Texts): Piece => {
     case "reasoning":
       return { type: part.type, content: texts.of(part.text) }
     case "file":
-      return { type: "blob", mime_type: part.mediaType }
+      return { type: "blob", mime_type: readable(part.mediaType) }
     case "tool-call":
-      return { type: "tool_call", id: part.id, name: part.name, arguments: texts.json(part.params) }
+      return { type: "tool_call", id: readable(part.id), name: readable(part.name), arguments: texts.json(part.params) }
     case "tool-result":
-      return { type: "tool_call_response", id: part.id, response: texts.json(part.result) }
+      return { type: "tool_call_response", id: readable(part.id), response: texts.json(part.result) }
     default:
       return { type: part.type }
   }
@@ -101,9 +107,14 @@ export const outputMessage = (answer: ReadonlyArray<Part.AnswerPart>, capture: C
       case "reasoning":
         return [{ type: part.type, content: texts.of(part.text) }]
       case "tool-call":
-        return [{ type: "tool_call", id: part.id, name: part.name, arguments: texts.json(part.params) }]
+        return [{
+          type: "tool_call",
+          id: readable(part.id),
+          name: readable(part.name),
+          arguments: texts.json(part.params)
+        }]
       case "file":
-        return [{ type: "blob", mime_type: part.mediaType }]
+        return [{ type: "blob", mime_type: readable(part.mediaType) }]
       case "finish":
         finish = part.reason
         return []

@@ -4,8 +4,9 @@
 import { table } from "../../core/LlmError.ts"
 import { other } from "../Conventions.ts"
 
-/** Longer names are no names. */
-const maxLength = 128
+/** Longer names are no names, and neither are those that no text can show: control characters, and halves of characters. */
+const isName = (value: string): boolean =>
+  value.length > 0 && value.length <= 128 && !/\p{Cc}/u.test(value) && value.isWellFormed()
 
 /** The first so many values stay what they are; those that come later are `_OTHER`. */
 export class Bounded {
@@ -19,7 +20,7 @@ export class Bounded {
 
   of(value: string): string {
     if (this.known.has(value)) return value
-    if (this.known.size >= this.most || value.length > maxLength) return other
+    if (this.known.size >= this.most || !isName(value)) return other
     this.known.add(value)
     return value
   }
@@ -60,3 +61,13 @@ const reasons: ReadonlySet<string> = new Set([
 /** A reason of a decision. Those that an application makes up, and those in words, are one. */
 export const reasonLabel = (reason: string): string =>
   reasons.has(reason) || Object.hasOwn(table, reason) ? reason : other
+
+/** As long as any name has to be. */
+const maxShown = 1_024
+
+/**
+ * Text as it stands on spans. Names may come from whoever asks or answers, and be of any length; and half a character, or a NUL, is more
+ * than some that keep them can take.
+ */
+export const shown = (text: string): string =>
+  (text.length > maxShown ? `${text.slice(0, maxShown)}…` : text).toWellFormed().replaceAll("\0", "\uFFFD")

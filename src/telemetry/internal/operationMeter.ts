@@ -5,12 +5,13 @@
 import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import type { Target } from "../../core/Call.ts"
-import type { Attempted, AttemptWatch, Begun, Ending, Note } from "../../core/internal/instrument.ts"
+import type { Attempted, AttemptWatch, Begun, Ending, Note, OperationWatch } from "../../core/internal/instrument.ts"
+import { between } from "../../core/internal/recorder.ts"
 import type * as Money from "../../core/Money.ts"
 import * as Plan from "../../core/Plan.ts"
 import type * as Receipt from "../../core/Receipt.ts"
 import * as Usage from "../../core/Usage.ts"
-import { metrics } from "../Conventions.ts"
+import { metrics, other } from "../Conventions.ts"
 import { Bounded, errorType, outcomeLabel, reasonLabel } from "./labels.ts"
 import { Meter } from "./meters.ts"
 
@@ -31,6 +32,7 @@ export class Meters {
   /** Whether every request ought to have a price. */
   readonly priced: boolean
   readonly models: Bounded
+  private readonly targets: Bounded
   readonly endpoints: Bounded
   readonly circuits: Bounded
   readonly limiters: Bounded
@@ -44,6 +46,7 @@ export class Meters {
     // (`Object.entries` forgets the names.)
     this.meters = Object.fromEntries(entries) as Meters["meters"]
     this.models = new Bounded(maxValues)
+    this.targets = new Bounded(maxValues)
     this.endpoints = new Bounded(maxValues)
     this.circuits = new Bounded(maxValues)
     this.limiters = new Bounded(maxValues)
@@ -51,7 +54,7 @@ export class Meters {
     this.features = features === undefined
       ? undefined
       : typeof features === "number"
-      ? new Bounded(features)
+      ? new Bounded(features + 1, [noFeature])
       : new Bounded(0, [...features, noFeature])
   }
 
@@ -64,27 +67,32 @@ export class Meters {
   }
 
   target({ model, provider }: Target): string {
-    return this.models.of(`${provider}/${model}`)
+    return this.targets.of(`${provider}/${model}`)
   }
 }
 
-export class OperationMeter {
+export class OperationMeter implements OperationWatch {
+  readonly span: undefined
   private readonly all: Meters
   private readonly begun: Begun
   private readonly clock: Clock.Clock
   private readonly context: Context.Context<never>
+  /** Whether it is counted by another operation, which has it on its receipt: then it says only what stands on none. */
+  private readonly within: boolean
   private last: Target | undefined
 
-  constructor(all: Meters, begun: Begun, clock: Clock.Clock, context: Context.Context<never>) {
+  constructor(all: Meters, begun: Begun, clock: Clock.Clock, context: Context.Context<never>, within: boolean) {
     this.all = all
     this.begun = begun
     this.clock = clock
     this.context = context
+    this.within = within
     this.last = Plan.first(begun.plan)
-    all.meters.inFlight.modify(context, 1)
+    if (!within) all.meters.inFlight.modify(context, 1)
   }
 
-  attempt(record: Attempted): Omit<AttemptWatch, "span" | "propagates"> {
+  attempt(record: Attempted): AttemptWatch | undefined {
+    if (this.within) return undefined
     const { all, context } = this
     const { meters } = all
     const model = all.model(record.model)
@@ -97,10 +105,12 @@ export class OperationMeter {
     const gaps = streamed ? meters.timePerOutputChunk.of(this.begun.operation, endpoint, model) : undefined
     let before = -1
     return {
+      span: undefined,
+      propagates: false,
       arrived: (_, first) => {
         if (gaps === undefined || (before < 0 && !first)) return
         const now = clock.currentTimeMillisUnsafe()
-        if (before >= 0) gaps.updateUnsafe((now - before) / 1000, context)
+        if (before >= 0) gaps.updateUnsafe(between(before, now) / 1000, context)
         before = now
       },
       ended: () => meters.attemptsInFlight.modify(context, -1, model, endpoint)
@@ -108,6 +118,7 @@ export class OperationMeter {
   }
 
   decided({ delayMillis, reason, type }: Receipt.Event, to: Target | undefined, from: Target | undefined): void {
+    if (this.within) return
     const { all, context } = this
     const { meters } = all
     const why = reasonLabel(reason)
@@ -137,12 +148,12 @@ export class OperationMeter {
     switch (note._tag) {
       case "Circuit": {
         const circuit = all.circuits.of(note.circuit)
-        meters.circuitState.update(context, circuitStates[note.to] ?? 0, circuit)
+        this.circuit(circuit, note.to)
         meters.circuitTransitions.update(context, 1, circuit, note.to)
         return
       }
       case "CircuitSeen":
-        return meters.circuitState.update(context, circuitStates[note.state] ?? 0, all.circuits.of(note.circuit))
+        return this.circuit(all.circuits.of(note.circuit), note.state)
       case "Hedged":
         return meters.hedges.update(context, 1, note.winner)
       case "Balance":
@@ -151,6 +162,7 @@ export class OperationMeter {
         return meters.budgetRefusals.update(context, 1, all.budgets.of(note.scope), note.resource, note.window)
       case "Queue": {
         const limiter = all.limiters.of(note.limiter)
+        if (limiter === other) return
         meters.queueDepth.update(context, note.interactive, limiter, "interactive")
         meters.queueDepth.update(context, note.batch, limiter, "batch")
         return
@@ -158,11 +170,16 @@ export class OperationMeter {
     }
   }
 
+  // Of all whose names are too many there would be one state, that of whoever was seen last: a gauge says nothing then.
+  private circuit(circuit: string, state: string): void {
+    if (circuit !== other) this.all.meters.circuitState.update(this.context, circuitStates[state] ?? 0, circuit)
+  }
+
   private balance(note: Extract<Note, { readonly _tag: "Balance" }>): void {
     const { all, context } = this
     const feature = note.feature === undefined ? undefined : all.feature(note.feature)
-    // Of features that nobody has asked for there would be one number for all of them, that of whoever came last.
-    if (note.scope === "feature" && feature === undefined) return
+    // Of features that nobody has asked for, or that are too many, there would be one number for all of them, that of whoever came last.
+    if (feature === other || (note.scope === "feature" && feature === undefined)) return
     const unit = note.resource === "usd" ? micros : 1
     const labels = [note.scope, note.resource, note.window, feature]
     const used = note.limit === 0 ? 1 : note.used / note.limit
@@ -170,8 +187,12 @@ export class OperationMeter {
     all.meters.budgetRemaining.update(context, Math.max(0, note.limit - note.used) / unit, ...labels)
   }
 
+  /** Of requests that several share there is one metric, as there is one receipt. */
+  joined(): void {}
+
   /** `served`: whose answer it was. */
   closed(receipt: Receipt.Receipt, { served }: Pick<Ending, "served">): void {
+    if (this.within) return
     const { all, begun, context } = this
     const { meters } = all
     const { attribution, cache, outcome, saved, savedUsage, timings } = receipt

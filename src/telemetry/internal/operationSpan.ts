@@ -5,13 +5,14 @@ import type * as Fiber from "effect/Fiber"
 import type * as Tracer from "effect/Tracer"
 import type { Attribution } from "../../core/Attribution.ts"
 import type { Request, Target } from "../../core/Call.ts"
-import type { Attempted, AttemptWatch, Begun, Ending, Note } from "../../core/internal/instrument.ts"
+import type { Attempted, AttemptWatch, Begun, Ending, Note, OperationWatch } from "../../core/internal/instrument.ts"
+import { between } from "../../core/internal/recorder.ts"
 import * as Plan from "../../core/Plan.ts"
 import type * as Receipt from "../../core/Receipt.ts"
 import * as Usage from "../../core/Usage.ts"
 import { attributes, events } from "../Conventions.ts"
 import * as Content from "./content.ts"
-import { errorType, outcomeLabel } from "./labels.ts"
+import { errorType, outcomeLabel, shown } from "./labels.ts"
 import type { Spans } from "./span.ts"
 
 export interface SpanOptions {
@@ -29,17 +30,28 @@ const attributionKeys = {
 
 const label = ({ model, provider }: Target): string => `${provider}/${model}`
 
-const put = (span: Tracer.Span, { key }: { readonly key: string }, value: unknown): void => {
-  if (value !== undefined) span.attribute(key, value)
+type Value = string | number | boolean | ReadonlyArray<string> | undefined
+
+const readable = (value: Value): Value =>
+  typeof value === "string" ? shown(value) : Array.isArray(value) ? value.map(shown) : value
+
+const put = (span: Tracer.Span, { key }: { readonly key: string }, value: Value): void => {
+  if (value !== undefined) span.attribute(key, readable(value))
 }
 
-export class OperationSpan {
+/** What was said is as long as somebody has asked for. */
+const putContent = (span: Tracer.Span, { key }: { readonly key: string }, text: string | undefined): void => {
+  if (text !== undefined) span.attribute(key, text)
+}
+
+export class OperationSpan implements OperationWatch {
   readonly span: Tracer.Span
   private readonly spans: Spans
   private readonly begun: Begun
   private readonly options: SpanOptions
   private attempts = 0
   private asked: Attempted | undefined = undefined
+  private readonly linked: Array<Tracer.AnySpan> = []
 
   constructor(spans: Spans, begun: Begun, fiber: Fiber.Fiber<unknown, unknown>, options: SpanOptions) {
     const { attribution, id, mode, operation, plan, refresh, request } = begun
@@ -59,16 +71,16 @@ export class OperationSpan {
     for (const party of options.attribution) put(span, { key: attributionKeys[party] }, attribution[party])
     if (refresh) put(span, attributes.cacheRefresh, true)
     if (options.content !== undefined) {
-      put(span, attributes.systemInstructions, Content.systemInstructions(request.prompt, options.content))
-      put(span, attributes.inputMessages, Content.inputMessages(request.prompt, options.content))
+      putContent(span, attributes.systemInstructions, Content.systemInstructions(request.prompt, options.content))
+      putContent(span, attributes.inputMessages, Content.inputMessages(request.prompt, options.content))
     }
   }
 
-  private event({ name }: { readonly name: string }, values: Record<string, unknown>): void {
+  private event({ name }: { readonly name: string }, values: Record<string, Value>): void {
+    for (const key in values) values[key] = readable(values[key])
     this.span.event(name, this.spans.now(), values)
   }
 
-  /** (Told of the first part only.) */
   attempt(record: Attempted, request: Request): AttemptWatch {
     const target: Target = record
     const span = this.spans.below(this.span, `attempt ${label(target)}`, "client")
@@ -87,8 +99,8 @@ export class OperationSpan {
     return {
       span,
       propagates: this.options.propagate(target),
-      arrived: () => {
-        if (this.begun.mode === "stream") {
+      arrived: (_, first) => {
+        if (first && this.begun.mode === "stream") {
           this.event(events.firstPart, { [attributes.target.key]: label(target) })
         }
       },
@@ -108,7 +120,7 @@ export class OperationSpan {
     put(span, attributes.responseModel, servedModel)
     if (finishReason !== undefined) put(span, attributes.finishReasons, [finishReason])
     if (this.begun.mode === "stream" && firstPartAt !== undefined) {
-      put(span, attributes.timeToFirstChunk, (firstPartAt - startedAt) / 1000)
+      put(span, attributes.timeToFirstChunk, between(startedAt, firstPartAt) / 1000)
     }
     if (usage === undefined) return
     put(span, attributes.inputTokens, Usage.input(usage))
@@ -188,7 +200,10 @@ export class OperationSpan {
   }
 
   joined(other: Tracer.AnySpan | undefined): void {
-    if (other !== undefined) this.span.addLinks([{ span: other, attributes: {} }])
+    // Whoever tries again, or sends a second request, may come upon the same call.
+    if (other === undefined || this.linked.includes(other)) return
+    this.linked.push(other)
+    this.span.addLinks([{ span: other, attributes: {} }])
   }
 
   closed(receipt: Receipt.Receipt, ending: Ending): void {
@@ -217,7 +232,7 @@ export class OperationSpan {
     const { content } = this.options
     if (content === undefined) return
     const read = answer === undefined ? text() : ""
-    if (answer !== undefined) put(this.span, attributes.outputMessages, Content.outputMessage(answer, content))
-    else if (read !== "") put(this.span, attributes.outputMessages, Content.outputText(read, finish, content))
+    if (answer !== undefined) putContent(this.span, attributes.outputMessages, Content.outputMessage(answer, content))
+    else if (read !== "") putContent(this.span, attributes.outputMessages, Content.outputText(read, finish, content))
   }
 }

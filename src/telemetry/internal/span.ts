@@ -11,7 +11,7 @@ import * as Option from "effect/Option"
 import * as References from "effect/References"
 import * as Tracer from "effect/Tracer"
 import * as LlmError from "../../core/LlmError.ts"
-import { errorType } from "./labels.ts"
+import { errorType, shown } from "./labels.ts"
 
 /** Begins spans for one operation. */
 export class Spans {
@@ -44,7 +44,7 @@ export class Spans {
     )
     const level = fiber.getRef(Tracer.CurrentTraceLevel)
     const span = this.tracer.span({
-      name,
+      name: shown(name),
       parent: Option.fromUndefinedOr(parent),
       annotations: Context.empty(),
       links: [...fiber.getRef(References.TracerSpanLinks)],
@@ -60,7 +60,7 @@ export class Spans {
 
   below(parent: Tracer.Span, name: string, kind: Tracer.SpanKind): Tracer.Span {
     return this.tracer.span({
-      name,
+      name: shown(name),
       parent: Option.some(parent),
       annotations: Context.empty(),
       links: [],
@@ -99,8 +99,12 @@ class Failure {
 
   constructor(type: string, error: unknown) {
     this.name = type
-    // The messages of our own errors hold no key, prompt or answer; those of others may.
-    this.message = LlmError.tagOf(error) === type && error instanceof Error ? error.message : type
+    // The messages of our own errors hold no key, prompt or answer; those of others may, whatever they call themselves.
+    this.message = isOurs(error) && error._tag === type ? shown(error.message) : type
     this.stack = `${type}: ${this.message}`
   }
 }
+
+const ours = LlmError.LlmError.members
+
+const isOurs = (error: unknown): error is LlmError.LlmError => ours.some((own) => error instanceof own)
