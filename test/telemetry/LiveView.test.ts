@@ -49,7 +49,7 @@ describe("LiveView", () => {
       })
 
       // What comes before content is no first part.
-      first.arrived([{ type: "text-start", id: "0" }], false)
+      first.arrived?.([{ type: "text-start", id: "0" }], false)
       assert.deepInclude(yield* oldest, { phase: "sending", parts: 1, characters: 0 })
       first.ended(new Error("overloaded"))
       assert.deepInclude(yield* oldest, { phase: "between", running: 0 })

@@ -104,13 +104,20 @@ export interface AttemptWatch {
   readonly span: Tracer.AnySpan | undefined
   /** Whether the provider is told of the trace. */
   readonly propagates: boolean
-  /** Parts have arrived, in one piece; `first` where there is content among them for the first time. */
-  readonly arrived: (parts: ReadonlyArray<Part.Part>, first: boolean) => void
+  /** Content has arrived for the first time. */
+  readonly began?: (() => void) | undefined
+  /**
+   * Parts have arrived, in one piece; `first` where there is content among them for the first time. Absent where nobody wants to hear of
+   * each: that is what costs most. A function, and no method.
+   */
+  readonly arrived?: ((parts: ReadonlyArray<Part.Part>, first: boolean) => void) | undefined
   readonly ended: (error: unknown) => void
 }
 
 /** Watches one operation. */
 export interface OperationWatch {
+  /** Set where it is known that it does not throw. */
+  readonly harmless?: true | undefined
   /** The span of the operation, under which whatever runs within it hangs. */
   readonly span: Tracer.AnySpan | undefined
   readonly attempt: (attempted: Attempted, request: Request) => AttemptWatch | undefined
@@ -192,17 +199,20 @@ export const unharmed = (
   report: Report
 ): OperationWatch | undefined => {
   const watch = attempted(begin, report)
-  return watch === undefined ? undefined : {
+  if (watch === undefined || watch.harmless) return watch
+  return {
+    harmless: true,
     span: watch.span,
     attempt: (record, request) => {
       const attempt = attempted(() => watch.attempt(record, request), report)
       return attempt === undefined ? undefined : {
         span: attempt.span,
         propagates: attempt.propagates,
-        arrived: (parts, first) => {
+        began: attempt.began === undefined ? undefined : () => attempted(() => attempt.began!(), report),
+        arrived: attempt.arrived === undefined ? undefined : (parts, first) => {
           // (Once a piece of an answer: without a closure.)
           try {
-            attempt.arrived(parts, first)
+            attempt.arrived!(parts, first)
           } catch (defect) {
             report(defect)
           }
@@ -224,17 +234,26 @@ export const together = (all: ReadonlyArray<OperationWatch | undefined>): Operat
 }
 
 const several = (watches: ReadonlyArray<OperationWatch>): OperationWatch => ({
+  harmless: watches.every(({ harmless }) => harmless) || undefined,
   span: watches.find(({ span }) => span !== undefined)?.span,
   attempt: (record, request) => {
     const attempts = watches
       .map((watch) => watch.attempt(record, request))
       .filter((attempt) => attempt !== undefined)
-    return attempts.length <= 1 ? attempts[0] : {
+    if (attempts.length <= 1) return attempts[0]
+    const listening = attempts.filter(({ arrived }) => arrived !== undefined)
+    const [only] = listening
+    return {
       span: attempts.find(({ span }) => span !== undefined)?.span,
       propagates: attempts.some(({ propagates }) => propagates),
-      arrived: (parts, first) => {
-        for (const attempt of attempts) attempt.arrived(parts, first)
+      began: () => {
+        for (const attempt of attempts) attempt.began?.()
       },
+      arrived: listening.length <= 1
+        ? only?.arrived
+        : (parts, first) => {
+          for (const attempt of listening) attempt.arrived!(parts, first)
+        },
       ended: (error) => {
         for (const attempt of attempts) attempt.ended(error)
       }

@@ -74,7 +74,10 @@ export class AttemptRecord {
     }
     const first = content && this.firstPartAt === undefined
     if (first) this.firstPartAt = clock.currentTimeMillisUnsafe()
-    this.watch?.arrived(parts, first)
+    if (this.watch !== undefined) {
+      if (first) this.watch.began?.()
+      this.watch.arrived?.(parts, first)
+    }
     return content
   }
 

@@ -70,4 +70,6 @@ const maxShown = 1_024
  * than some that keep them can take.
  */
 export const shown = (text: string): string =>
-  (text.length > maxShown ? `${text.slice(0, maxShown)}…` : text).toWellFormed().replaceAll("\0", "\uFFFD")
+  text.length <= maxShown && text.isWellFormed() && !text.includes("\0")
+    ? text
+    : (text.length > maxShown ? `${text.slice(0, maxShown)}…` : text).toWellFormed().replaceAll("\0", "\uFFFD")

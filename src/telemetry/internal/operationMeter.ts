@@ -107,8 +107,8 @@ export class OperationMeter implements OperationWatch {
     return {
       span: undefined,
       propagates: false,
-      arrived: (_, first) => {
-        if (gaps === undefined || (before < 0 && !first)) return
+      arrived: gaps === undefined ? undefined : (_, first) => {
+        if (before < 0 && !first) return
         const now = clock.currentTimeMillisUnsafe()
         if (before >= 0) gaps.updateUnsafe(between(before, now) / 1000, context)
         before = now

@@ -99,8 +99,8 @@ export class OperationSpan implements OperationWatch {
     return {
       span,
       propagates: this.options.propagate(target),
-      arrived: (_, first) => {
-        if (first && this.begun.mode === "stream") {
+      began: () => {
+        if (this.begun.mode === "stream") {
           this.event(events.firstPart, { [attributes.target.key]: label(target) })
         }
       },

@@ -64,7 +64,7 @@ export const ask = (operation: OperationWatch, model = "gpt-5-mini", provider = 
 
 /** Parts of text arrive. */
 export const arrive = (attempt: AttemptWatch, pieces: ReadonlyArray<string>, first = false): void =>
-  attempt.arrived(pieces.map((delta) => ({ type: "text-delta", id: "0", delta })), first)
+  attempt.arrived?.(pieces.map((delta) => ({ type: "text-delta", id: "0", delta })), first)
 
 export const decide = (
   operation: OperationWatch,
