@@ -13,7 +13,8 @@
  * count each thing once: requests that several calls share are on one of them.
  *
  * Prompts and answers are not recorded, unless `content` says so. Labels of metrics have a bounded number of values, whatever the names are
- * that come in: the rest is `_OTHER`, of which counters and histograms tell, and gauges do not. Names on spans are cut. Users have no labels: who spent what is the ledger's to say.
+ * that come in: the rest is `_OTHER`, of which counters and histograms tell, and gauges do not. Names on spans are cut. Users have no
+ * labels: who spent what is the ledger's to say.
  *
  * A call never waits for an exporter. Without a tracer no span is begun. Where a tracer or a registry of metrics throws, that is logged, and
  * the call goes on.
@@ -56,8 +57,8 @@ export interface Content {
   /** The most characters of text on one attribute. What is longer is cut, and says so. Default: 8,192. */
   readonly maxLength?: number | undefined
   /**
-   * Takes out of a text what must not be seen, before it is cut. Where it throws, or gives no text, nothing of that text is recorded. Files are never
-   * recorded. Default: nothing is taken out.
+   * Takes out of a text what must not be seen, before it is cut. Where it throws, or gives no text, nothing of that text is recorded. Files
+   * are never recorded. Default: nothing is taken out.
    */
   readonly redact?: ((text: string, place: Place) => string) | undefined
 }

@@ -46,7 +46,7 @@ export const unwrapped = (error: LlmError.LlmError): string => JSON.stringify(en
 
 /** A tracer that keeps its spans. */
 export const makeSpans = () => {
-  const spans: Array<Tracer.Span> = []
+  const spans: Array<Tracer.NativeSpan> = []
   const tracer = Tracer.make({
     span: (options) => {
       const span = new Tracer.NativeSpan(options)

@@ -7,7 +7,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
-import * as Tracer from "effect/Tracer"
+import type * as Tracer from "effect/Tracer"
+import { makeSpans } from "../../support/observe.ts"
 
 /** A span and what is below it, in the order in which they began. Times are milliseconds. */
 export interface Tree {
@@ -36,14 +37,7 @@ const shown = (attributes: ReadonlyMap<string, unknown>): Record<string, unknown
 
 /** A tracer, and what it has been told. */
 export const makeTracer = () => {
-  const spans: Array<Tracer.NativeSpan> = []
-  const tracer = Tracer.make({
-    span: (options) => {
-      const span = new Tracer.NativeSpan(options)
-      spans.push(span)
-      return span
-    }
-  })
+  const { spans, tracer } = makeSpans()
   const treeOf = (span: Tracer.NativeSpan): Tree => ({
     span: span.name,
     kind: span.kind,
