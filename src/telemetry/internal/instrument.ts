@@ -4,6 +4,7 @@
 import * as Clock from "effect/Clock"
 import { type Instrument, reportOnce, together, unharmed, Within } from "../../core/internal/instrument.ts"
 import type * as Receipt from "../../core/Receipt.ts"
+import { MetricContexts } from "./meters.ts"
 import { type MeterOptions, Meters, OperationMeter } from "./operationMeter.ts"
 import { OperationSpan, type SpanOptions } from "./operationSpan.ts"
 import { Spans } from "./span.ts"
@@ -18,6 +19,7 @@ export type Priced = (receipt: Receipt.Receipt) => Receipt.Receipt
 
 export const makeInstrument = ({ metrics, spans }: Settings, priced: Priced | undefined): Instrument => {
   const meters = metrics === undefined ? undefined : new Meters(metrics, priced !== undefined)
+  const contexts = new MetricContexts()
   return {
     operation: (begun, fiber) => {
       const clock = fiber.getRef(Clock.Clock)
@@ -29,7 +31,7 @@ export const makeInstrument = ({ metrics, spans }: Settings, priced: Priced | un
         tracing === undefined ? undefined : unharmed(() => new OperationSpan(tracing, begun, fiber, spans!), report),
         meters === undefined
           ? undefined
-          : unharmed(() => new OperationMeter(meters, begun, clock, fiber.context, fiber.getRef(Within)), report)
+          : unharmed(() => new OperationMeter(meters, begun, clock, contexts.of(fiber), fiber.getRef(Within)), report)
       ])
       return watch === undefined || priced === undefined
         ? watch

@@ -1,9 +1,30 @@
 /**
  * Metrics, each with one series for every combination of labels that it has had.
  */
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
+import type * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
 import type { MetricDefinition } from "../Conventions.ts"
+
+/** What a metric looks up whenever it is updated, and nothing else: it is asked for with every part of an answer. */
+export class MetricContexts {
+  private last: Context.Context<never> = Context.empty()
+  private registry: Metric.MetricRegistry | undefined = undefined
+  private attributes: Metric.Metric.AttributeSet | undefined = undefined
+
+  of(fiber: Fiber.Fiber<unknown, unknown>): Context.Context<never> {
+    const registry = fiber.getRef(Metric.MetricRegistry)
+    const attributes = fiber.getRef(Metric.CurrentMetricAttributes)
+    if (registry !== this.registry || attributes !== this.attributes) {
+      this.registry = registry
+      this.attributes = attributes
+      this.last = Context.make(Metric.MetricRegistry, registry).pipe(
+        Context.add(Metric.CurrentMetricAttributes, attributes)
+      )
+    }
+    return this.last
+  }
+}
 
 /** One series of a metric, by the values of its labels, in the order in which the definition has them. */
 export class Meter {
