@@ -47,7 +47,7 @@ export interface AttributeDefinition {
   readonly key: string
   readonly type: "string" | "string[]" | "int" | "double" | "boolean"
   /** On which spans or events it stands. */
-  readonly on: ReadonlyArray<"operation" | "attempt" | "http" | "event">
+  readonly on: ReadonlyArray<"operation" | "attempt" | "http" | "tool" | "event">
   readonly meaning: string
 }
 
@@ -97,9 +97,7 @@ export const spans = {
   operation: {
     name: "chat {model}",
     kind: "internal",
-    meaning:
-      "One operation, from the call until its answer is over. Of a stream that is the end of the flow. `embeddings {model}` " +
-      "where vectors are asked for."
+    meaning: "One operation, from the call until its answer is over. Of a stream that is the end of the flow."
   },
   attempt: {
     name: "attempt {provider}/{model}",
@@ -110,6 +108,17 @@ export const spans = {
     name: "{method}",
     kind: "client",
     meaning: "The HTTP request, below the attempt, until its response begins. Of providers over HTTP."
+  },
+  embeddings: {
+    name: "embeddings {model}",
+    kind: "internal",
+    meaning: "One request for embeddings, as an operation with one attempt."
+  },
+  tool: {
+    name: "execute_tool {tool}",
+    kind: "internal",
+    meaning:
+      "One execution of a tool of a toolkit that a model has called, below the caller's span, until its last result."
   }
 } as const satisfies Record<string, SpanDefinition>
 
@@ -130,8 +139,8 @@ export const attributes = {
   operationName: attribute(
     "gen_ai.operation.name",
     "string",
-    ["operation", "attempt"],
-    "What is done: `chat` or `embeddings`."
+    ["operation", "attempt", "tool"],
+    "What is done: `chat`, `embeddings` or `execute_tool`."
   ),
   providerName: attribute(
     "gen_ai.provider.name",
@@ -229,10 +238,16 @@ export const attributes = {
     ["operation", "event"],
     "The prompt of a registry that was used."
   ),
+  toolName: attribute(
+    "gen_ai.tool.name",
+    "string",
+    ["tool"],
+    "The tool; `unknown` where the model called one that is not there."
+  ),
   errorType: attribute(
     "error.type",
     "string",
-    ["operation", "attempt", "http"],
+    ["operation", "attempt", "http", "tool"],
     "How it failed: the tag of the error, `defect`, or `_OTHER` where the error is none of ours. Of HTTP, the status."
   ),
   httpMethod: attribute("http.request.method", "string", ["http"], "The method."),
@@ -244,7 +259,7 @@ export const attributes = {
   outcome: attribute(
     "bulwark.outcome",
     "string",
-    ["operation", "attempt"],
+    ["operation", "attempt", "tool"],
     "How it ended: `success`, `interrupted`, or what `error.type` says."
   ),
   attempts: attribute("bulwark.attempts", "int", ["operation"], "How many requests the operation has on its receipt."),

@@ -77,6 +77,7 @@ export const sections: Readonly<Record<string, string>> = {
   "attributes of operations": attributesOn("operation"),
   "attributes of attempts": attributesOn("attempt"),
   "attributes of HTTP requests": attributesOn("http"),
+  "attributes of tools": attributesOn("tool"),
   "attributes of events": attributesOn("event"),
   events: eventTable,
   metrics: metricTable,

@@ -161,8 +161,11 @@ describe("values", () => {
     assert.strictEqual(Conventions.other, Registry.ERROR_TYPE_VALUE_OTHER)
     assert.deepStrictEqual(named(attributes.operationName.meaning), [
       Registry.GEN_AI_OPERATION_NAME_VALUE_CHAT,
-      Registry.GEN_AI_OPERATION_NAME_VALUE_EMBEDDINGS
+      Registry.GEN_AI_OPERATION_NAME_VALUE_EMBEDDINGS,
+      Registry.GEN_AI_OPERATION_NAME_VALUE_EXECUTE_TOOL
     ])
+    assert.strictEqual(spans.embeddings.name, `${Registry.GEN_AI_OPERATION_NAME_VALUE_EMBEDDINGS} {model}`)
+    assert.strictEqual(spans.tool.name, `${Registry.GEN_AI_OPERATION_NAME_VALUE_EXECUTE_TOOL} {tool}`)
     assert.strictEqual(spans.operation.name, `${Registry.GEN_AI_OPERATION_NAME_VALUE_CHAT} {model}`)
     assert.deepStrictEqual(named(attributes.outputType.meaning), [
       Registry.GEN_AI_OUTPUT_TYPE_VALUE_TEXT,

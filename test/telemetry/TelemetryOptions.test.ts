@@ -381,6 +381,67 @@ describe("other ways to call", () => {
       assert.strictEqual(counted["llm_attempts_total{model=gpt-5-mini,endpoint=openai,outcome=success}"], 1)
     }))
 
+  it.effect("have a span for each execution of a tool", () =>
+    Effect.gen(function*() {
+      const secret = "Atlant1s"
+      const find = Tool.make("find", {
+        parameters: Schema.Struct({ of: Schema.String }),
+        success: Schema.String,
+        failure: Schema.String
+      })
+      const toolkit = Toolkit.make(find)
+      const called = ScriptedProvider.toolCall("find", { of: secret }, { id: "call_1", usage })
+      const runs: Record<string, Effect.Effect<unknown, unknown, OpenAi | Tool.HandlersFor<typeof toolkit.tools>>> = {
+        text: Llm.generateText(openai, { ...question, toolkit }),
+        stream: Stream.runDrain(Llm.streamText(openai, { ...question, toolkit }))
+      }
+      const ends = {
+        ok: Effect.succeed("found"),
+        failed: Effect.fail(secret),
+        died: Effect.die(secret),
+        ended: Effect.interrupt
+      }
+      for (const [name, run] of Object.entries(runs)) {
+        const seen: Record<string, unknown> = {}
+        for (const [end, handled] of Object.entries(ends)) {
+          const { trees } = yield* watched(
+            Effect.provide(
+              Effect.exit(run),
+              toolkit.toLayer({ find: () => Effect.withSpan(handled, "looking") })
+            ),
+            { openai: [called] }
+          )
+          const tool = trees.find(({ span }) => span.startsWith("execute_tool"))!
+          // (What the handler's own spans say is its own affair.)
+          assert.notInclude(JSON.stringify({ ...tool, below: [] }), secret, name)
+          assert.deepStrictEqual(tool.below.map(({ span }) => span), ["looking"])
+          assert.isNumber(tool.to)
+          seen[end] = [tool.span, tool.kind, tool.status, tool.attributes]
+        }
+        const of = { "gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "find" }
+        const as = (outcome: string) => ({ ...of, "bulwark.outcome": outcome, "error.type": outcome })
+        assert.deepStrictEqual(seen, {
+          ok: ["execute_tool find", "internal", "ok", { ...of, "bulwark.outcome": "success" }],
+          failed: ["execute_tool find", "internal", "_OTHER: _OTHER", as("_OTHER")],
+          died: ["execute_tool find", "internal", "defect: defect", as("defect")],
+          ended: ["execute_tool find", "internal", "interrupted", { ...of, "bulwark.outcome": "interrupted" }]
+        }, name)
+      }
+    }))
+
+  it.effect("name no tool that the model has made up", () =>
+    Effect.gen(function*() {
+      const toolkit = Toolkit.make(Tool.make("find", { success: Schema.String }))
+      const { trees } = yield* watched(
+        Effect.provide(
+          Effect.exit(Llm.generateText(openai, { ...question, toolkit })),
+          toolkit.toLayer({ find: () => Effect.succeed("found") })
+        ),
+        { openai: [ScriptedProvider.toolCall("Atlant1s", {}, { usage })] }
+      )
+      assert.notInclude(JSON.stringify(trees), "Atlant1s")
+    }))
+
   it.effect("have a span for each request of an operation with tools", () =>
     Effect.gen(function*() {
       const height = Tool.make("height", { parameters: Schema.Struct({ of: Schema.String }), success: Schema.Finite })
@@ -393,7 +454,10 @@ describe("other ways to call", () => {
         { openai: [ScriptedProvider.toolCall("height", { of: "tower" }, { usage })] },
         { content: true }
       )
-      assert.deepStrictEqual(trees.map(({ span }) => span), ["chat gpt-5-mini", "measuring"])
+      assert.deepStrictEqual(trees.map(({ below, span }) => [span, below.map(({ span }) => span)]), [
+        ["chat gpt-5-mini", ["attempt openai/gpt-5-mini"]],
+        ["execute_tool height", ["measuring"]]
+      ])
       assert.include(trees[0]!.attributes["gen_ai.output.messages"] as string, "tool_call")
     }))
 

@@ -50,7 +50,9 @@ void Telemetry.layer({ metric: false })
 
 // ---- names, as data ----
 expectTypeOf<(typeof Conventions.spans)["operation"]["name"]>().toEqualTypeOf<"chat {model}">()
-expectTypeOf<keyof typeof Conventions.spans>().toEqualTypeOf<"operation" | "attempt" | "http">()
+expectTypeOf<keyof typeof Conventions.spans>().toEqualTypeOf<
+  "operation" | "attempt" | "http" | "embeddings" | "tool"
+>()
 expectTypeOf(Conventions.attributes.errorType).toEqualTypeOf<Conventions.AttributeDefinition>()
 expectTypeOf(Conventions.events.retry).toEqualTypeOf<Conventions.EventDefinition>()
 expectTypeOf(Conventions.metrics.requestDuration).toEqualTypeOf<Conventions.MetricDefinition>()

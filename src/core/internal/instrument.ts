@@ -130,7 +130,21 @@ export interface OperationWatch {
   readonly closed: (receipt: Receipt.Receipt, ending: Ending) => void
 }
 
+/** The execution of a tool that a model has called. */
+export interface ToolCalled {
+  readonly name: string
+}
+
+/** Watches the execution of a tool. */
+export interface ToolWatch {
+  /** Its span, under which whatever the tool does hangs. */
+  readonly span: Tracer.Span
+  readonly ended: (outcome: string) => void
+}
+
 export interface Instrument {
+  /** In the context of the operation's caller, which is where tools run. */
+  readonly tool?: ((called: ToolCalled, caller: Context.Context<never>) => ToolWatch | undefined) | undefined
   readonly operation: (begun: Begun, fiber: Fiber.Fiber<unknown, unknown>) => OperationWatch | undefined
 }
 
@@ -162,6 +176,21 @@ export const watch = (fiber: Fiber.Fiber<unknown, unknown>, begins: () => Begun)
       instrument === undefined ? undefined : unharmed(() => instrument.operation(begun, fiber), report)
     )
   )
+}
+
+/** Has the execution of a tool watched. */
+export const watchTool = (
+  fiber: Fiber.Fiber<unknown, unknown>,
+  called: ToolCalled,
+  caller: Context.Context<never>
+): ToolWatch | undefined => {
+  const telemetry = fiber.getRef(Telemetry)
+  if (telemetry?.tool === undefined) return undefined
+  const report = reportOnce(fiber)
+  const watch = attempted(() => telemetry.tool!(called, caller), report)
+  return watch === undefined
+    ? undefined
+    : { span: watch.span, ended: (outcome) => attempted(() => watch.ended(outcome), report) }
 }
 
 /** What whoever watches has thrown. */

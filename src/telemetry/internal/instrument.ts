@@ -8,6 +8,7 @@ import { MetricContexts } from "./meters.ts"
 import { type MeterOptions, Meters, OperationMeter } from "./operationMeter.ts"
 import { OperationSpan, type SpanOptions } from "./operationSpan.ts"
 import { Spans } from "./span.ts"
+import { toolSpan } from "./toolSpan.ts"
 
 export interface Settings {
   readonly spans: SpanOptions | undefined
@@ -21,14 +22,17 @@ export const makeInstrument = ({ metrics, spans }: Settings, priced: Priced | un
   const meters = metrics === undefined ? undefined : new Meters(metrics, priced !== undefined)
   const contexts = new MetricContexts()
   return {
+    tool: spans === undefined ? undefined : toolSpan,
     operation: (begun, fiber) => {
       const clock = fiber.getRef(Clock.Clock)
-      const tracing = spans === undefined ? undefined : Spans.of(fiber, clock)
+      const tracing = spans === undefined ? undefined : Spans.of(fiber.context, clock)
       if (tracing === undefined && meters === undefined) return undefined
       const report = reportOnce(fiber)
       // A tracer that throws takes no metrics along.
       const watch = together([
-        tracing === undefined ? undefined : unharmed(() => new OperationSpan(tracing, begun, fiber, spans!), report),
+        tracing === undefined
+          ? undefined
+          : unharmed(() => new OperationSpan(tracing, begun, fiber.context, spans!), report),
         meters === undefined
           ? undefined
           : unharmed(() => new OperationMeter(meters, begun, clock, contexts.of(fiber), fiber.getRef(Within)), report)

@@ -1,7 +1,7 @@
 /**
  * The spans of one operation: its own, with what was decided as events, and one below it for each request.
  */
-import type * as Fiber from "effect/Fiber"
+import type * as Context from "effect/Context"
 import type * as Tracer from "effect/Tracer"
 import type { Attribution } from "../../core/Attribution.ts"
 import type { Request, Target } from "../../core/Call.ts"
@@ -53,10 +53,10 @@ export class OperationSpan implements OperationWatch {
   private asked: Attempted | undefined = undefined
   private readonly linked: Array<Tracer.AnySpan> = []
 
-  constructor(spans: Spans, begun: Begun, fiber: Fiber.Fiber<unknown, unknown>, options: SpanOptions) {
+  constructor(spans: Spans, begun: Begun, context: Context.Context<never>, options: SpanOptions) {
     const { attribution, id, mode, operation, plan, refresh, request } = begun
     const model = Plan.first(plan)?.model
-    const span = spans.outermost(fiber, model === undefined ? operation : `${operation} ${model}`)
+    const span = spans.outermost(context, model === undefined ? operation : `${operation} ${model}`)
     this.spans = spans
     this.begun = begun
     this.options = options

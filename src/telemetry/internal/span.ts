@@ -5,7 +5,6 @@ import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
 import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import * as References from "effect/References"
@@ -26,34 +25,35 @@ export class Spans {
   }
 
   /** Nothing where nobody would see them. */
-  static of(fiber: Fiber.Fiber<unknown, unknown>, clock: Clock.Clock): Spans | undefined {
-    const tracer = fiber.getRef(Tracer.Tracer)
-    return tracer === Tracer.nativeTracer || !fiber.getRef(References.TracerEnabled)
+  static of(context: Context.Context<never>, clock: Clock.Clock): Spans | undefined {
+    const tracer = Context.get(context, Tracer.Tracer)
+    return tracer === Tracer.nativeTracer || !Context.get(context, References.TracerEnabled)
       ? undefined
-      : new Spans(tracer, clock, fiber.getRef(References.TracerTimingEnabled))
+      : new Spans(tracer, clock, Context.get(context, References.TracerTimingEnabled))
   }
 
   now(): bigint {
     return this.timed ? this.clock.currentTimeNanosUnsafe() : BigInt(0)
   }
 
-  /** Below the span of the fiber, with whatever the application puts on all spans. */
-  outermost(fiber: Fiber.Fiber<unknown, unknown>, name: string): Tracer.Span {
+  /** Below the span of a context, with whatever the application puts on all spans. */
+  outermost(context: Context.Context<never>, name: string): Tracer.Span {
     const parent = visible(
-      Context.getOrUndefined(fiber.context as Context.Context<Tracer.ParentSpan>, Tracer.ParentSpan)
+      Context.getOrUndefined(context as Context.Context<Tracer.ParentSpan>, Tracer.ParentSpan)
     )
-    const level = fiber.getRef(Tracer.CurrentTraceLevel)
+    const level = Context.get(context, Tracer.CurrentTraceLevel)
     const span = this.tracer.span({
       name: shown(name),
       parent: Option.fromUndefinedOr(parent),
       annotations: Context.empty(),
-      links: [...fiber.getRef(References.TracerSpanLinks)],
+      links: [...Context.get(context, References.TracerSpanLinks)],
       startTime: this.now(),
       kind: "internal",
       root: parent === undefined,
-      sampled: parent?.sampled !== false && !LogLevel.isGreaterThan(fiber.getRef(Tracer.MinimumTraceLevel), level)
+      sampled: parent?.sampled !== false &&
+        !LogLevel.isGreaterThan(Context.get(context, Tracer.MinimumTraceLevel), level)
     })
-    const annotations = fiber.getRef(References.TracerSpanAnnotations)
+    const annotations = Context.get(context, References.TracerSpanAnnotations)
     for (const key in annotations) span.attribute(key, annotations[key])
     return span
   }

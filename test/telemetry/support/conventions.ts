@@ -65,12 +65,13 @@ const attributeProblems = (
 const parts: { readonly [part: string]: string } = {
   model: Conventions.attributes.requestModel.key,
   provider: Conventions.attributes.providerName.key,
-  method: Conventions.attributes.httpMethod.key
+  method: Conventions.attributes.httpMethod.key,
+  tool: Conventions.attributes.toolName.key
 }
 
 /** Which of the spans of `Conventions` it is, by its name and what stands on it. */
 export const spanType = ({ attributes, kind, name }: Span): keyof typeof Conventions.spans | undefined => {
-  const types = ["operation", "attempt", "http"] as const
+  const types = ["operation", "embeddings", "attempt", "http", "tool"] as const
   return types.find((type) => {
     const definition = Conventions.spans[type]
     // Where no model is known, an operation is one all the same.
@@ -107,7 +108,10 @@ const spanProblems = (span: Span, application: ReadonlyArray<string>): ReadonlyA
   const type = spanType(span)
   if (type === undefined) return [`is no span of ours, of kind ${span.kind}`]
   return [
-    ...attributeProblems(span.attributes, type, [...application, "effect.fiber.interrupted"]),
+    ...attributeProblems(span.attributes, type === "embeddings" ? "operation" : type, [
+      ...application,
+      "effect.fiber.interrupted"
+    ]),
     ...span.events.filter((event) => !isLog(event)).flatMap((event) => eventProblems(event, type))
   ]
 }
@@ -147,14 +151,17 @@ const metricProblems = (metric: Metric, allowed: ReadonlyArray<string>): Readonl
 /** Requests to providers hang below operations, HTTP below requests, and no child begins before its parent. */
 const structureProblems = (spans: ReadonlyArray<Span>): ReadonlyArray<string> => {
   const byId = new Map(spans.map((span) => [span.spanId, span]))
-  const above = { operation: undefined, attempt: "operation", http: "attempt" } as const
+  const above: { readonly [Type in keyof typeof Conventions.spans]?: ReadonlyArray<keyof typeof Conventions.spans> } = {
+    attempt: ["operation", "embeddings"],
+    http: ["attempt"]
+  }
   return spans.flatMap((span) => {
     const type = spanType(span)
     if (type === undefined) return []
     const parent = span.parentSpanId === undefined ? undefined : byId.get(span.parentSpanId)
     const expected = above[type]
     return [
-      ...(expected === undefined || (parent !== undefined && spanType(parent) === expected)
+      ...(expected === undefined || (parent !== undefined && expected.some((type) => spanType(parent) === type))
         ? []
         : [`${span.name}: hangs below ${parent?.name ?? "nothing"}`]),
       ...(parent === undefined || (parent.traceId === span.traceId && parent.start <= span.start)

@@ -47,7 +47,8 @@ export const makeTracer = () => {
     attributes: shown(span.attributes),
     events: span.events.map(([name, at, attributes]) => [name, millis(at), attributes] as const),
     links: span.links.length,
-    below: spans.filter(({ parent }) => Option.getOrUndefined(parent) === span).map(treeOf)
+    // (By its id: a span may be hidden behind another object.)
+    below: spans.filter(({ parent }) => Option.getOrUndefined(parent)?.spanId === span.spanId).map(treeOf)
   })
   return {
     tracer,

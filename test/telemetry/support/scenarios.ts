@@ -6,7 +6,7 @@ import { Attribution, Fallback, Limiter, Llm } from "effect-bulwark"
 import { Budget, ContextWindow, TokenCount } from "effect-bulwark/budget"
 import { Cache } from "effect-bulwark/cache"
 import { PromptRegistry, PromptStore } from "effect-bulwark/prompts"
-import { OpenAiChat } from "effect-bulwark/providers"
+import { Embedding, OpenAiChat } from "effect-bulwark/providers"
 import { FaultServer, ScriptedProvider } from "effect-bulwark/testing"
 import { Tool, Toolkit } from "effect/ai"
 import { FetchHttpClient } from "effect/http"
@@ -153,6 +153,10 @@ const tooled = within(Llm.generateText(openai, { ...asked, toolkit })).pipe(Effe
   { local: true }
 ))
 
+const embedded = within(
+  Embedding.embedMany(Embedding.model(OpenAi, "text-embedding-3-small"), [secret, "Where is it?"])
+).pipe(Effect.provide(scripted(weather["fine"]!), { local: true }))
+
 const various = within(Effect.gen(function*() {
   yield* call(openai, "object")
   yield* call(openai.pipe(ContextWindow.enforce({ window: 200, mode: "trim" })))
@@ -203,6 +207,7 @@ export const scenarios: { readonly [name: string]: Effect.Effect<void, unknown> 
   "what is spared": priced,
   "a prompt": prompted,
   tools: tooled,
+  embeddings: embedded,
   "objects, windows and cascades": various,
   queues: queued,
   HTTP: overHttp
