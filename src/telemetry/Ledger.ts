@@ -74,6 +74,7 @@ import {
   type Sums
 } from "./internal/ledgerStore.ts"
 import { type Settings, type Status, Writer } from "./internal/ledgerWriter.ts"
+import { natural } from "./internal/option.ts"
 
 export {
   type Bucket,
@@ -158,11 +159,6 @@ export interface Options {
   readonly keep?: Duration.Input | undefined
 }
 
-const natural = (name: keyof Options, value: number): number => {
-  if (Number.isSafeInteger(value) && value >= 1) return value
-  throw new RangeError(`Ledger.layer: \`${name}\` must be a whole number of at least 1, got ${value}`)
-}
-
 const positive = (name: keyof Options, input: Duration.Input): Duration.Duration => {
   const duration = Duration.fromInputUnsafe(input)
   if (Duration.isFinite(duration) && Duration.isPositive(duration)) return duration
@@ -175,8 +171,8 @@ const settingsOf = (options: Options = {}): Settings => {
     throw new RangeError(`Ledger.layer: \`onFull\` must be "wait" or "drop", got ${JSON.stringify(onFull)}`)
   }
   return {
-    bufferSize: natural("bufferSize", options.bufferSize ?? 10_000),
-    batchSize: natural("batchSize", options.batchSize ?? 500),
+    bufferSize: natural("Ledger.layer", "bufferSize", options.bufferSize ?? 10_000),
+    batchSize: natural("Ledger.layer", "batchSize", options.batchSize ?? 500),
     flushEvery: positive("flushEvery", options.flushEvery ?? "1 second"),
     onFull,
     maxWait: positive("maxWait", options.maxWait ?? "1 second"),
@@ -443,10 +439,7 @@ export const prune: (
 export const layerStoreMemory = (
   options?: { readonly capacity?: number | undefined }
 ): Layer.Layer<LedgerStore> => {
-  const capacity = options?.capacity ?? 100_000
-  if (!(Number.isSafeInteger(capacity) && capacity >= 1)) {
-    throw new RangeError(`Ledger.layerStoreMemory: \`capacity\` must be a whole number of at least 1, got ${capacity}`)
-  }
+  const capacity = natural("Ledger.layerStoreMemory", "capacity", options?.capacity ?? 100_000)
   return Layer.sync(LedgerStore, () => {
     const home = new MemoryLedger(capacity)
     return LedgerStore.of({

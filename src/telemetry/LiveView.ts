@@ -40,6 +40,7 @@ import { frame } from "./internal/liveFrame.ts"
 import { show } from "./internal/liveScreen.ts"
 import { type BudgetUse, type Circuit, type Finished, type InFlight, type Queue, State } from "./internal/liveState.ts"
 import type { Counts } from "./internal/liveTally.ts"
+import { natural } from "./internal/option.ts"
 import { pricedBy } from "./internal/priced.ts"
 
 export {
@@ -120,11 +121,6 @@ export interface Options {
   readonly inFlight?: number | undefined
   /** How long {@link changes} waits between two states, at least 100 milliseconds. Default: 100 milliseconds. */
   readonly interval?: Duration.Input | undefined
-}
-
-const natural = (where: string, name: string, value: number): number => {
-  if (Number.isSafeInteger(value) && value >= 1) return value
-  throw new RangeError(`${where}: \`${name}\` must be a whole number of at least 1, got ${value}`)
 }
 
 const intervalOf = (where: string, input: Duration.Input = "100 millis"): number => {

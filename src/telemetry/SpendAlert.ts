@@ -65,6 +65,7 @@ import {
 } from "./internal/alertSettings.ts"
 import { makeDeliver, type WebhookSettings } from "./internal/alertWebhook.ts"
 import type { Priced } from "./internal/instrument.ts"
+import { natural } from "./internal/option.ts"
 import { pricedBy } from "./internal/priced.ts"
 
 export {
@@ -189,11 +190,6 @@ export interface LayerOptions extends Options {
   readonly bufferSize?: number | undefined
 }
 
-const bufferSizeOf = (value: number): number => {
-  if (Number.isSafeInteger(value) && value >= 1) return value
-  throw new RangeError(`SpendAlert: \`bufferSize\` must be a whole number of at least 1, got ${value}`)
-}
-
 /** A history of other windows says nothing of these. */
 const fitting = (known: History | undefined, window: number): History | undefined => {
   if (known === undefined || known.windowMillis === window * 60_000) return known
@@ -261,7 +257,7 @@ const make = <R>(
   pricing: Effect.Effect<Priced, never, R>
 ): Layer.Layer<SpendAlert, never, R> => {
   const settings = settingsOf(options)
-  const bufferSize = bufferSizeOf(options.bufferSize ?? 256)
+  const bufferSize = natural("SpendAlert", "bufferSize", options.bufferSize ?? 256)
   const known = fitting(options.history, settings.window)
   return Layer.effectContext(Effect.gen(function*() {
     const hub = new Hub(settings, bufferSize, yield* Clock.Clock, known, yield* pricing)
@@ -554,10 +550,7 @@ const webhookSettings = (options: WebhookOptions): WebhookSettings => {
       `SpendAlert.webhook: \`timeout\` must be a time longer than none, got ${Duration.format(timeout)}`
     )
   }
-  const retries = options.retries ?? 3
-  if (!Number.isSafeInteger(retries) || retries < 0) {
-    throw new RangeError(`SpendAlert.webhook: \`retries\` must be a whole number of at least 0, got ${retries}`)
-  }
+  const retries = natural("SpendAlert.webhook", "retries", options.retries ?? 3, 0)
   return {
     url,
     secret: options.secret === undefined ? undefined : Redacted.value(options.secret),

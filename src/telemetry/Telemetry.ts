@@ -42,6 +42,7 @@ import type { Target } from "../core/Call.ts"
 import * as Instrument from "../core/internal/instrument.ts"
 import type { Place } from "./internal/content.ts"
 import { makeInstrument, type Settings } from "./internal/instrument.ts"
+import { natural } from "./internal/option.ts"
 import { layerClient } from "./internal/otlpClient.ts"
 import { named } from "./internal/otlpResource.ts"
 import { layerSerialization } from "./internal/otlpSerialization.ts"
@@ -102,11 +103,6 @@ export interface Options {
   readonly maxLabelValues?: number | undefined
 }
 
-const natural = (name: string, value: number): number => {
-  if (Number.isSafeInteger(value) && value >= 1) return value
-  throw new RangeError(`Telemetry.layer: \`${name}\` must be a whole number of at least 1, got ${value}`)
-}
-
 /** Whoever cannot say whether to tell a provider does not tell it: the call goes on. */
 const unlessItThrows = (propagate: (target: Target) => boolean) => (target: Target): boolean => {
   try {
@@ -122,7 +118,7 @@ const settingsOf = (options: Options = {}): Settings => {
   return {
     spans: options.spans === false ? undefined : {
       content: content === undefined || content === false ? undefined : {
-        maxLength: natural("content.maxLength", maxLength ?? 8_192),
+        maxLength: natural("Telemetry.layer", "content.maxLength", maxLength ?? 8_192),
         redact: redact ?? identity
       },
       attribution: options.attribution ?? ["feature", "requestId"],
@@ -130,7 +126,7 @@ const settingsOf = (options: Options = {}): Settings => {
     },
     metrics: options.metrics === false ? undefined : {
       features: features === false ? undefined : features === true ? 50 : features,
-      maxValues: natural("maxLabelValues", options.maxLabelValues ?? 100)
+      maxValues: natural("Telemetry.layer", "maxLabelValues", options.maxLabelValues ?? 100)
     }
   }
 }

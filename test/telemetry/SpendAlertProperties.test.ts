@@ -470,7 +470,10 @@ describe("SpendAlert, whatever comes in", () => {
     })
 
     it("what is now and then as before is not over, and what is so for long is", () => {
-      const watch = new Watch({ confirm: 2, resolveAfter: 3, acceptAfter: 1_000, coolDown: 5, repeatEvery: undefined })
+      const watch = new Watch({ resolveAfter: 3, coolDown: 5, repeatEvery: undefined }, {
+        confirm: 2,
+        acceptAfter: 1_000
+      })
       const changes = (from: number, pattern: string) =>
         [...pattern].map((what, n) => watch.update(from + n, what === "h", what === "c", what === "x"))
       assert.deepStrictEqual(changes(0, "h.h."), [undefined, undefined, undefined, undefined])

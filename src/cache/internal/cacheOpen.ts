@@ -7,9 +7,8 @@ import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import type { Call } from "../../core/Call.ts"
-import { watch } from "../../core/internal/instrument.ts"
-import { begun } from "../../core/internal/operation.ts"
-import { errorOf, outcomeOf, Recorder } from "../../core/internal/recorder.ts"
+import { begun, recorderOf } from "../../core/internal/operation.ts"
+import { errorOf, outcomeOf } from "../../core/internal/recorder.ts"
 import * as Llm from "../../core/Llm.ts"
 import { isTransient, type LlmError, StoreUnavailable, tagOf } from "../../core/LlmError.ts"
 import { type CacheResult, Observer } from "../../core/Receipt.ts"
@@ -326,24 +325,20 @@ export class CachePolicy<E, R> {
       begun((fiber, restore) => {
         const { lease } = this.settings
         const id = `op_${random}`
-        const { attribution, request, recorder: { clock } } = call
-        const startedAt = clock.currentTimeMillisUnsafe()
-        const watched = watch(fiber, () => ({
+        const recorder = recorderOf(fiber, call.recorder.clock, {
           id,
           operation: "chat",
           mode: "whole",
-          request,
-          attribution,
+          request: call.request,
+          attribution: call.attribution,
           plan: this.self.plan,
-          startedAt,
           refresh: true
-        }))
-        const recorder = new Recorder(id, attribution, clock, undefined, startedAt, watched)
+        })
         recorder.prompt = call.prompt
         recorder.cache = "miss"
         const own: Call = {
           ...call,
-          id: recorder.operationId,
+          id,
           mode: "whole",
           recorder,
           attempt: 0,

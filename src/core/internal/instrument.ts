@@ -130,11 +130,6 @@ export interface OperationWatch {
   readonly closed: (receipt: Receipt.Receipt, ending: Ending) => void
 }
 
-/** The execution of a tool that a model has called. */
-export interface ToolCalled {
-  readonly name: string
-}
-
 /** Watches the execution of a tool. */
 export interface ToolWatch {
   /** Its span, under which whatever the tool does hangs. */
@@ -143,8 +138,8 @@ export interface ToolWatch {
 }
 
 export interface Instrument {
-  /** In the context of the operation's caller, which is where tools run. */
-  readonly tool?: ((called: ToolCalled, caller: Context.Context<never>) => ToolWatch | undefined) | undefined
+  /** A tool that a model has called, by its name, in the context of the operation's caller, which is where tools run. */
+  readonly tool?: ((name: string, caller: Context.Context<never>) => ToolWatch | undefined) | undefined
   readonly operation: (begun: Begun, fiber: Fiber.Fiber<unknown, unknown>) => OperationWatch | undefined
 }
 
@@ -181,13 +176,13 @@ export const watch = (fiber: Fiber.Fiber<unknown, unknown>, begins: () => Begun)
 /** Has the execution of a tool watched. */
 export const watchTool = (
   fiber: Fiber.Fiber<unknown, unknown>,
-  called: ToolCalled,
+  name: string,
   caller: Context.Context<never>
 ): ToolWatch | undefined => {
   const telemetry = fiber.getRef(Telemetry)
   if (telemetry?.tool === undefined) return undefined
   const report = reportOnce(fiber)
-  const watch = attempted(() => telemetry.tool!(called, caller), report)
+  const watch = attempted(() => telemetry.tool!(name, caller), report)
   return watch === undefined
     ? undefined
     : { span: watch.span, ended: (outcome) => attempted(() => watch.ended(outcome), report) }

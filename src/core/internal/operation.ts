@@ -17,12 +17,23 @@ import * as Part from "../Part.ts"
 import type { Plan } from "../Plan.ts"
 import * as Receipt from "../Receipt.ts"
 import { below } from "./below.ts"
-import { watch } from "./instrument.ts"
+import { type Begun, watch } from "./instrument.ts"
 import { errorOf, outcomeOf, Recorder } from "./recorder.ts"
 
 /** 48 random bits. */
 export const operationId = (random: Random.Random): string =>
   `op_${Math.floor(random.nextDoubleUnsafe() * 2 ** 48).toString(16).padStart(12, "0")}`
+
+/** The receipt of an operation that begins now, of which whoever watches is told. */
+export const recorderOf = (
+  fiber: Fiber.Fiber<unknown, unknown>,
+  clock: Clock.Clock,
+  begins: Omit<Begun, "startedAt">
+): Recorder => {
+  const startedAt = clock.currentTimeMillisUnsafe()
+  const watched = watch(fiber, () => ({ ...begins, startedAt }))
+  return new Recorder(begins.id, begins.attribution, clock, undefined, startedAt, watched)
+}
 
 const makeCall = (
   fiber: Fiber.Fiber<unknown, unknown>,
@@ -33,18 +44,6 @@ const makeCall = (
 ): Call => {
   const attribution = fiber.getRef(Attribution.Current)
   const id = operationId(fiber.getRef(Random.Random))
-  const clock = fiber.getRef(Clock.Clock)
-  const startedAt = clock.currentTimeMillisUnsafe()
-  const watched = watch(fiber, () => ({
-    id,
-    operation: "chat",
-    mode,
-    request,
-    attribution,
-    plan,
-    startedAt,
-    refresh: false
-  }))
   return {
     id,
     mode,
@@ -62,7 +61,15 @@ const makeCall = (
     attribution,
     prompt: undefined,
     pulse: undefined,
-    recorder: new Recorder(id, attribution, clock, undefined, startedAt, watched)
+    recorder: recorderOf(fiber, fiber.getRef(Clock.Clock), {
+      id,
+      operation: "chat",
+      mode,
+      request,
+      attribution,
+      plan,
+      refresh: false
+    })
   }
 }
 

@@ -50,7 +50,7 @@ export const tracedTools = <E, R>(
     name: string
   ): Effect.Effect<Stream.Stream<A, E2, R2>, E3, R3> =>
     begun((fiber, restore) => {
-      const tool = watchTool(fiber, { name }, outer)
+      const tool = watchTool(fiber, name, outer)
       if (tool === undefined) return restore(called())
       const end = (exit: Exit.Exit<unknown, unknown>) => Effect.sync(() => tool.ended(outcomeOf(exit)))
       return Effect.onExit(

@@ -63,13 +63,7 @@ export class Errors {
     this.window = settings.window
     this.failed = new Float64Array(settings.window)
     this.asked = new Float64Array(settings.window)
-    this.watch = new Watch({
-      confirm: own.confirm,
-      acceptAfter: own.acceptAfter,
-      resolveAfter: settings.resolveAfter,
-      coolDown: settings.coolDown,
-      repeatEvery: settings.repeatEvery
-    })
+    this.watch = new Watch(settings, own)
   }
 
   /** The share of calls that usually fail. */

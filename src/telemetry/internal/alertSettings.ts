@@ -3,6 +3,7 @@
  */
 import * as Duration from "effect/Duration"
 import type * as Money from "../../core/Money.ts"
+import { natural } from "./option.ts"
 
 /** A minute: how often decisions are taken. */
 export const minute = 60_000
@@ -22,11 +23,8 @@ const minutesOrNone = (name: string, input: Duration.Input): number => {
   throw new RangeError(`SpendAlert: \`${name}\` must be whole minutes or 0, got ${Duration.format(duration)}`)
 }
 
-const natural = (name: string, value: number, minimum = 1, maximum = Number.MAX_SAFE_INTEGER): number => {
-  if (Number.isSafeInteger(value) && value >= minimum && value <= maximum) return value
-  const range = maximum === Number.MAX_SAFE_INTEGER ? `of at least ${minimum}` : `from ${minimum} to ${maximum}`
-  throw new RangeError(`SpendAlert: \`${name}\` must be a whole number ${range}, got ${value}`)
-}
+const whole = (name: string, value: number, minimum?: number, maximum?: number): number =>
+  natural("SpendAlert", name, value, minimum, maximum)
 
 const above = (name: string, value: number, minimum: number): number => {
   if (Number.isFinite(value) && value > minimum) return value
@@ -189,54 +187,58 @@ export interface Options {
   readonly repeatEvery?: Duration.Input | undefined
 }
 
+/** What both kinds of alerts of spending ask for. */
+const spendOf = (
+  kind: "spendRate" | "spendStep",
+  options: Pick<SpendRateOptions, keyof SpendRateOptions & keyof SpendStepOptions>,
+  acceptAfter: Duration.Input
+) => ({
+  news: atLeast(`${kind}.news`, options.news ?? 1.5, 0),
+  ratio: above(`${kind}.ratio`, options.ratio ?? 2, 1),
+  minimumExcess: whole(`${kind}.minimumExcess`, options.minimumExcess ?? 5_000_000),
+  minimumExcessTokens: whole(`${kind}.minimumExcessTokens`, options.minimumExcessTokens ?? 2_000_000),
+  minimumCalls: whole(`${kind}.minimumCalls`, options.minimumCalls ?? 10),
+  acceptAfter: minutesOf(`${kind}.acceptAfter`, options.acceptAfter ?? acceptAfter)
+})
+
 const spendRateOf = (options: SpendRateOptions) => {
-  const days = natural("spendRate.days", options.days ?? 14, 1, 60)
+  const days = whole("spendRate.days", options.days ?? 14, 1, 60)
   return {
     sensitivity: above("spendRate.sensitivity", options.sensitivity ?? 6, 0),
-    news: atLeast("spendRate.news", options.news ?? 1.5, 0),
-    ratio: above("spendRate.ratio", options.ratio ?? 2, 1),
-    minimumExcess: natural("spendRate.minimumExcess", options.minimumExcess ?? 5_000_000),
-    minimumExcessTokens: natural("spendRate.minimumExcessTokens", options.minimumExcessTokens ?? 2_000_000),
-    minimumCalls: natural("spendRate.minimumCalls", options.minimumCalls ?? 10),
+    ...spendOf("spendRate", options, "1 day"),
     days,
-    minimumDays: natural("spendRate.minimumDays", options.minimumDays ?? Math.min(3, days), 1, days),
-    confirm: natural("spendRate.confirm", options.confirm ?? 3),
-    acceptAfter: minutesOf("spendRate.acceptAfter", options.acceptAfter ?? "1 day")
+    minimumDays: whole("spendRate.minimumDays", options.minimumDays ?? Math.min(3, days), 1, days),
+    confirm: whole("spendRate.confirm", options.confirm ?? 3)
   }
 }
 
 const spendStepOf = (options: SpendStepOptions) => ({
   threshold: above("spendStep.threshold", options.threshold ?? 8, 0),
-  news: atLeast("spendStep.news", options.news ?? 1.5, 0),
-  ratio: above("spendStep.ratio", options.ratio ?? 2, 1),
-  minimumExcess: natural("spendStep.minimumExcess", options.minimumExcess ?? 5_000_000),
-  minimumExcessTokens: natural("spendStep.minimumExcessTokens", options.minimumExcessTokens ?? 2_000_000),
-  minimumCalls: natural("spendStep.minimumCalls", options.minimumCalls ?? 10),
-  acceptAfter: minutesOf("spendStep.acceptAfter", options.acceptAfter ?? "1 hour")
+  ...spendOf("spendStep", options, "1 hour")
 })
 
 const tokensPerCallOf = (options: TokensPerCallOptions) => ({
   sensitivity: above("tokensPerCall.sensitivity", options.sensitivity ?? 4.5, 0),
   ratio: above("tokensPerCall.ratio", options.ratio ?? 1.5, 1),
   minimumExcess: atLeast("tokensPerCall.minimumExcess", options.minimumExcess ?? 200, 0),
-  calls: natural("tokensPerCall.calls", options.calls ?? 80),
-  confirm: natural("tokensPerCall.confirm", options.confirm ?? 2),
+  calls: whole("tokensPerCall.calls", options.calls ?? 80),
+  confirm: whole("tokensPerCall.confirm", options.confirm ?? 2),
   acceptAfter: minutesOf("tokensPerCall.acceptAfter", options.acceptAfter ?? "1 day")
 })
 
 const errorRateOf = (options: ErrorRateOptions) => ({
   sensitivity: above("errorRate.sensitivity", options.sensitivity ?? 5, 0),
   minimumIncrease: share("errorRate.minimumIncrease", options.minimumIncrease ?? 0.05),
-  minimumCalls: natural("errorRate.minimumCalls", options.minimumCalls ?? 20),
-  minimumErrors: natural("errorRate.minimumErrors", options.minimumErrors ?? 5),
-  confirm: natural("errorRate.confirm", options.confirm ?? 2),
+  minimumCalls: whole("errorRate.minimumCalls", options.minimumCalls ?? 20),
+  minimumErrors: whole("errorRate.minimumErrors", options.minimumErrors ?? 5),
+  confirm: whole("errorRate.confirm", options.confirm ?? 2),
   acceptAfter: minutesOf("errorRate.acceptAfter", options.acceptAfter ?? "1 day")
 })
 
 const loopOf = (options: LoopOptions) => ({
-  times: natural("loop.times", options.times ?? 30, 2),
+  times: whole("loop.times", options.times ?? 30, 2),
   windowMillis: minutesOf("loop.window", options.window ?? "10 minutes") * minute,
-  minimumCost: natural("loop.minimumCost", options.minimumCost ?? 0, 0),
+  minimumCost: whole("loop.minimumCost", options.minimumCost ?? 0, 0),
   tenant: options.tenant ?? false
 })
 
@@ -252,7 +254,7 @@ const windowOf = (input: Duration.Input): number => {
 export const settingsOf = (options: Options = {}) => ({
   /** In minutes, as all times here. */
   window: windowOf(options.window ?? "10 minutes"),
-  maxSeries: natural("maxSeries", options.maxSeries ?? 200, 1, 10_000),
+  maxSeries: whole("maxSeries", options.maxSeries ?? 200, 1, 10_000),
   spendRate: optional(options.spendRate, spendRateOf),
   spendStep: optional(options.spendStep, spendStepOf),
   /** Of which the others keep the days, whether or not they are compared with. */

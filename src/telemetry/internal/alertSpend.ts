@@ -52,17 +52,8 @@ export class Spend {
     this.most = new Float64Array(settings.window)
     this.slots = new Slots(settings.window, days.days, days.minimumDays)
     this.slots.last = Math.floor(minute / settings.window) - 1
-    const patience = {
-      resolveAfter: settings.resolveAfter,
-      coolDown: settings.coolDown,
-      repeatEvery: settings.repeatEvery
-    }
-    this.rate = new Watch({
-      ...patience,
-      confirm: settings.spendRate?.confirm ?? 1,
-      acceptAfter: settings.spendRate?.acceptAfter ?? 1
-    })
-    this.jump = new Watch({ ...patience, confirm: 1, acceptAfter: settings.spendStep?.acceptAfter ?? 1 })
+    this.rate = new Watch(settings, settings.spendRate ?? { confirm: 1, acceptAfter: 1 })
+    this.jump = new Watch(settings, { confirm: 1, acceptAfter: settings.spendStep?.acceptAfter ?? 1 })
     this.step = settings.spendStep === undefined
       ? undefined
       : new Step(settings.spendStep, this.least(settings.spendStep))

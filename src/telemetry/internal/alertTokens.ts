@@ -69,13 +69,7 @@ export class Tokens {
   constructor(settings: Settings, own: TokensPerCallSettings) {
     this.settings = own
     this.window = settings.window
-    this.watch = new Watch({
-      confirm: own.confirm,
-      acceptAfter: own.acceptAfter,
-      resolveAfter: settings.resolveAfter,
-      coolDown: settings.coolDown,
-      repeatEvery: settings.repeatEvery
-    })
+    this.watch = new Watch(settings, own)
   }
 
   private get samples(): number {

@@ -3,16 +3,21 @@
  */
 import type { Resolution } from "./alertModel.ts"
 
-export interface Patience {
-  /** For how many minutes it must be out of the ordinary. */
-  readonly confirm: number
+/** In minutes, for alerts of all kinds. */
+interface Common {
   /** For how many it must be as before until it is over. */
   readonly resolveAfter: number
-  /** After how many that it lasts it is what is usual. */
-  readonly acceptAfter: number
   /** For how many after its end it does not begin again. */
   readonly coolDown: number
   readonly repeatEvery: number | undefined
+}
+
+/** In minutes, for those of one kind. */
+interface Own {
+  /** For how many it must be out of the ordinary. */
+  readonly confirm: number
+  /** After how many that it lasts it is what is usual. */
+  readonly acceptAfter: number
 }
 
 /** What has become of it this minute. */
@@ -27,10 +32,12 @@ export class Watch {
   private endedAt = -Infinity
   private hotFor = 0
   private coolFor = 0
-  private readonly patience: Patience
+  private readonly common: Common
+  private readonly own: Own
 
-  constructor(patience: Patience) {
-    this.patience = patience
+  constructor(common: Common, own: Own) {
+    this.common = common
+    this.own = own
   }
 
   /**
@@ -38,7 +45,8 @@ export class Watch {
    * else explains it: then it does not begin.
    */
   update(minute: number, hot: boolean, cool: boolean, held: boolean): Change {
-    const { acceptAfter, confirm, coolDown, repeatEvery, resolveAfter } = this.patience
+    const { coolDown, repeatEvery, resolveAfter } = this.common
+    const { acceptAfter, confirm } = this.own
     if (!this.firing) {
       if (!hot || held) {
         this.hotFor = 0

@@ -66,8 +66,8 @@ export class OperationSpan implements OperationWatch {
     if (operation === "chat") {
       put(span, attributes.requestStream, mode === "stream")
       put(span, attributes.outputType, request.responseFormat.type)
+      put(span, attributes.operationId, id)
     }
-    if (operation === "chat") put(span, attributes.operationId, id)
     for (const party of options.attribution) put(span, { key: attributionKeys[party] }, attribution[party])
     if (refresh) put(span, attributes.cacheRefresh, true)
     if (options.content !== undefined) {

@@ -3,14 +3,14 @@
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import type { ToolCalled, ToolWatch } from "../../core/internal/instrument.ts"
+import type { ToolWatch } from "../../core/internal/instrument.ts"
 import { attributes } from "../Conventions.ts"
 import { errorType, outcomeLabel, shown } from "./labels.ts"
 import { Spans } from "./span.ts"
 
 const operation = "execute_tool"
 
-export const toolSpan = ({ name }: ToolCalled, caller: Context.Context<never>): ToolWatch | undefined => {
+export const toolSpan = (name: string, caller: Context.Context<never>): ToolWatch | undefined => {
   const spans = Spans.of(caller, Context.get(caller, Clock.Clock))
   if (spans === undefined) return undefined
   const span = spans.outermost(caller, `${operation} ${name}`)

@@ -62,20 +62,7 @@ export const faulty = (home: Layer.Layer<CacheStore.CacheStore> = CacheStore.lay
     layer,
     cache,
     all: (fault: Fault) => {
-      for (
-        const operation of [
-          "lookup",
-          "write",
-          "remove",
-          "invalidate",
-          "clear",
-          "lease",
-          "release",
-          "statistics"
-        ] as const
-      ) {
-        faults[operation] = fault
-      }
+      for (const operation of CacheStore.CacheStoreError.fields.operation.literals) faults[operation] = fault
     }
   }
 }
